@@ -1,0 +1,26 @@
+"""Options of the test run.
+
+``--kernel`` and ``--browser`` are promises, not filters: with them the tests
+that need a kernel or a browser run and fail loudly where they cannot.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+NEEDS = {"kernel": "--kernel", "browser": "--browser"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("ktrace_nb")
+    group.addoption(
+        "--kernel", action="store_true", help="run the tests that load programs into the lab's kernel"
+    )
+    group.addoption("--browser", action="store_true", help="run the tests that drive JupyterLab in Chromium")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker, option in NEEDS.items():
+            if item.get_closest_marker(marker) and not config.getoption(option):
+                item.add_marker(pytest.mark.skip(reason=f"needs {option}"))
