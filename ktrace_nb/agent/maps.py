@@ -1,0 +1,81 @@
+"""Create the maps of a bundle and read them out whole."""
+
+from __future__ import annotations
+
+import errno
+from typing import NamedTuple
+
+from ktrace_nb.agent import bpf
+from ktrace_nb.agent.errors import AgentError
+from ktrace_nb.wire import bundle as b
+
+_SLACK = 64
+"""Entries beyond max_entries: a map may hold a few more while it is being changed."""
+
+_NO_BATCH = (524, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSPC)
+"""The kernel's answers where a batch look-up does not work out; 524 is its internal ENOTSUPP."""
+
+
+class Snapshot(NamedTuple):
+    """All entries of a map at one moment."""
+
+    entries: int
+    keys: bytes
+    values: bytes
+    value_size: int
+    """Bytes per value; for per-CPU maps one 8-byte aligned value per possible CPU."""
+
+
+def create(maps: tuple[b.MapDef, ...], btf_fd: int, cpus: int) -> dict[int, int]:
+    """Create maps, inner ones first; gives descriptor by :attr:`MapDef.fd`.
+
+    Raises:
+        AgentError: ``map`` with the name of the map the kernel refused.
+    """
+    fds: dict[int, int] = {}
+    for definition in sorted(maps, key=lambda m: m.inner_fd != 0):
+        common = (
+            definition.type,
+            definition.name,
+            definition.key_size,
+            definition.value_size,
+            definition.max_entries or cpus,
+            definition.flags,
+            fds.get(definition.inner_fd, 0),
+        )
+        typed = btf_fd and definition.btf_value
+        try:
+            try:
+                types = (btf_fd, definition.btf_key, definition.btf_value) if typed else (0, 0, 0)
+                fds[definition.fd] = bpf.create_map(*common, types)
+            except OSError:
+                if not typed:
+                    raise
+                # Not every type of map takes BTF on every kernel; names are lost, nothing else.
+                fds[definition.fd] = bpf.create_map(*common)
+        except OSError as error:
+            raise AgentError.from_os(error, f"map {definition.name!r}", map=definition.name) from None
+    return fds
+
+
+def read(fd: int, definition: b.MapDef, cpus: int) -> Snapshot:
+    """Every entry of a map."""
+    entries = definition.max_entries or cpus
+    size = definition.value_size
+    if definition.type in b.PERCPU_TYPES:
+        size = (size + 7) // 8 * 8 * cpus
+    try:
+        return Snapshot(*bpf.lookup_batch(fd, definition.key_size, size, entries + _SLACK), size)
+    except OSError as error:
+        if error.errno not in _NO_BATCH:
+            raise
+    keys: list[bytes] = []
+    values: list[bytes] = []
+    for key in bpf.walk_keys(fd, definition.key_size, 2 * entries + _SLACK):
+        value = bpf.lookup(fd, key, size)
+        if value is not None:
+            keys.append(key)
+            values.append(value)
+    # A walk starts over when the key it stands on is deleted; keep the last value of each.
+    unique = dict(zip(keys, values))
+    return Snapshot(len(unique), b"".join(unique), b"".join(unique.values()), size)

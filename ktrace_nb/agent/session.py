@@ -1,0 +1,341 @@
+"""One session on this kernel: load, attach, run, collect, detach.
+
+Everything a session made is a descriptor of this process. Requests come one at
+a time (see :mod:`ktrace_nb.agent.server`); only :meth:`AgentSession.interrupt`
+is called from another thread.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Union
+
+from ktrace_nb.agent import bpf, maps, perf
+from ktrace_nb.agent.attach import attach
+from ktrace_nb.agent.errors import AgentError
+from ktrace_nb.agent.host import online_cpus, possible_cpus
+from ktrace_nb.agent.rings import Ring
+from ktrace_nb.agent.tracepipe import TracePipe, prints_to_trace
+from ktrace_nb.agent.workload import Workload
+from ktrace_nb.wire import bundle as b
+from ktrace_nb.wire.frames import Message
+
+Answer = tuple[dict[str, Any], bytes]
+Buffer = Union[Ring, perf.OutputBuffer]
+
+REST_S = 0.01
+"""Rest before draining: a reader that is behind is not woken for every record."""
+
+PERF_PAGES = 64
+"""Pages per CPU of a BPF_PERF_OUTPUT buffer."""
+
+SETTLE_S = 0.002
+"""Programs that were running when they were detached have ended after this."""
+
+_RELEASE_THREADS = 16
+"""Closing a probe waits for an RCU grace period; side by side they share it."""
+
+
+class AgentSession:
+    """Maps, programs, attachments and the workload of one session."""
+
+    def __init__(self) -> None:
+        self._cpus = possible_cpus()
+        self._bundle = b.Bundle((), ())
+        self._fds: list[int] = []
+        self._maps: dict[int, int] = {}
+        self._programs: dict[str, int] = {}
+        self._attached: list[tuple[str, list[int]]] = []
+        self._missed: dict[str, int] = {}
+        self._buffers: list[tuple[int, Buffer]] = []
+        self._workload: Workload | None = None
+        self._trace: TracePipe | None = None
+        self._stopping = self._closed = False
+        self._poll = select.epoll()
+        self._woken, self._waker = os.pipe()
+        self._waker_lock = threading.Lock()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._waker, False)
+        self._poll.register(self._woken, select.EPOLLIN)
+        self._operations: dict[str, Callable[[Message], Answer]] = {
+            "open": lambda _: ({}, b""),
+            "load": self._load,
+            "attach": self._attach,
+            "run": self._run,
+            "collect": self._collect,
+            "detach": self._detach,
+            "update": self._update,
+            "close": self._close,
+        }
+
+    def handle(self, message: Message) -> Answer:
+        """Carry out one request."""
+        operation = self._operations.get(str(message.head.get("op")))
+        if operation is None:
+            raise AgentError("no_operation", "a session has no operation {!r}".format(message.head.get("op")))
+        return operation(message)
+
+    def interrupt(self) -> None:
+        """Make a collect that waits come back at once, now and from now on."""
+        self._stopping = True
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._waker_lock:
+            try:
+                if self._waker >= 0:
+                    os.write(self._waker, b"!")
+            except BlockingIOError:
+                pass  # full: it will wake anyway
+
+    # --- load ------------------------------------------------------------------
+
+    def _load(self, message: Message) -> Answer:
+        """Create the maps and load the programs of the bundle in the blob."""
+        if self._programs:
+            raise AgentError("bad_request", "this session has its programs already")
+        self._bundle = b.decode_bundle(message.blob)
+        self._hold_stats()
+        btf = self._load_btf()
+        self._maps = maps.create(self._bundle.maps, btf, self._cpus)
+        self._fds += self._maps.values()
+        self._maps[b.LEDGER_FD] = self._create_ledger()
+        for program in self._bundle.programs:
+            self._programs[program.name] = fd = self._load_program(program, btf)
+            self._fds.append(fd)
+        for definition in self._bundle.maps:
+            self._open_buffers(definition)
+        return {"cpus": self._cpus}, b""
+
+    def _hold_stats(self) -> None:
+        try:
+            self._fds.append(bpf.enable_run_stats())
+        except OSError:
+            pass  # older kernels have only a global switch, which is not ours to turn; hits stay 0
+
+    def _load_btf(self) -> int:
+        if not self._bundle.btf:
+            return 0
+        try:
+            fd = bpf.load_btf(self._bundle.btf)
+        except OSError:
+            return 0  # the kernel lacks a BTF kind the compiler used; only names in its logs are lost
+        self._fds.append(fd)
+        return fd
+
+    def _create_ledger(self) -> int:
+        rows = 1 + max((m.slot for m in self._bundle.maps), default=0)
+        fd = bpf.create_map(b.PERCPU_ARRAY, "ktrace_ledger", 4, 8 * len(b.LEDGER_FIELDS), max(rows, 1))
+        self._fds.append(fd)
+        return fd
+
+    def _load_program(self, program: b.ProgramDef, btf: int) -> int:
+        insns = bytearray(program.insns)
+        for at in range(0, len(insns), 8):
+            # BPF_LD | BPF_DW | BPF_IMM with src_reg BPF_PSEUDO_MAP_FD
+            if insns[at] == 0x18 and insns[at + 1] >> 4 == 1:
+                (number,) = struct.unpack_from("<i", insns, at + 4)
+                struct.pack_into("<i", insns, at + 4, self._maps[number])
+        module_fd = 0
+        if program.attach_module:
+            try:
+                module_fd = bpf.module_btf_fd(program.attach_module)
+            except OSError as error:
+                raise AgentError.from_os(error, f"types of module {program.attach_module!r}") from None
+        try:
+            return bpf.load_program(
+                program.type,
+                program.name,
+                bytes(insns),
+                program.license,
+                program.kern_version,
+                program.flags,
+                program.attach_type,
+                btf,
+                (program.func_info, program.func_info_size),
+                (program.line_info, program.line_info_size),
+                program.attach_btf_id,
+                module_fd,
+            )
+        except bpf.ProgramRefused as refused:
+            raise AgentError(
+                "verifier", str(refused), program=program.name, errno=refused.errno, log=refused.log
+            ) from None
+        finally:
+            if module_fd:
+                os.close(module_fd)
+
+    def _open_buffers(self, definition: b.MapDef) -> None:
+        fd = self._maps[definition.fd]
+        buffers: list[Buffer] = []
+        if definition.role == "ring":
+            buffers.append(Ring(fd, definition.max_entries))
+        elif definition.role == "perf_output":
+            for cpu in online_cpus():
+                output = perf.OutputBuffer(cpu, PERF_PAGES)
+                buffers.append(output)
+                bpf.update(fd, struct.pack("<I", cpu), struct.pack("<I", output.fd))
+        for buffer in buffers:
+            self._poll.register(buffer.fd, select.EPOLLIN)
+            self._buffers.append((definition.fd, buffer))
+
+    def _update(self, message: Message) -> Answer:
+        """Set an entry of map ``map`` to the blob: the key, then the value."""
+        definition = next(m for m in self._bundle.maps if m.name == message.head["map"])
+        key, value = message.blob[: definition.key_size], message.blob[definition.key_size :]
+        bpf.update(self._maps[definition.fd], key, value)
+        return {}, b""
+
+    # --- attach and run -----------------------------------------------------------
+
+    def _attach(self, message: Message) -> Answer:
+        """Attach every point of the bundle, all or none.
+
+        Raises:
+            AgentError: The first point that cannot be attached; ``point`` is its index.
+        """
+        if self._trace is None and any(prints_to_trace(p.insns) for p in self._bundle.programs):
+            self._trace = TracePipe()
+            self._poll.register(self._trace.fd, select.EPOLLIN)
+        for index, point in enumerate(self._bundle.attach):
+            try:
+                held = attach(point, self._programs[point.program])
+            except AgentError as error:
+                error.fields["point"] = index
+                self._release_probes()
+                raise
+            self._attached.append((point.program, held))
+        return {"attached": len(self._attached)}, b""
+
+    def _run(self, message: Message) -> Answer:
+        """Start the workload ``command``, as ``user`` and ``group`` if given."""
+        user = message.head.get("user")
+        group = message.head.get("group")
+        identity = (int(user), int(group)) if user is not None and group is not None else None
+        self._workload = Workload(str(message.head["command"]), self._wake, identity)
+        return {"pid": self._workload.pid}, b""
+
+    def _detach(self, _: Message) -> Answer:
+        """Take every probe away; maps and buffers stay readable."""
+        self._release_probes()
+        time.sleep(SETTLE_S)
+        return {}, b""
+
+    def _release_probes(self) -> None:
+        for program, held in self._attached:
+            self._missed[program] = self._missed.get(program, 0) + bpf.link_missed(held[0])
+        fds = [fd for _, held in self._attached for fd in held]
+        self._attached = []
+        if len(fds) > _RELEASE_THREADS:
+            with ThreadPoolExecutor(_RELEASE_THREADS) as pool:
+                list(pool.map(os.close, fds))
+        else:
+            for fd in fds:
+                os.close(fd)
+
+    # --- collect ------------------------------------------------------------------
+
+    def _collect(self, message: Message) -> Answer:
+        """Wait up to ``wait_ms`` for something new, then hand on what there is.
+
+        ``maps``: names to snapshot; ``bytes``: limit for ring data. The head of
+        the reply describes, in the order of the blob, ``maps``, ``spans``,
+        ``text`` and the workload's output.
+        """
+        limit = int(message.head.get("bytes", 1 << 20))
+        self._wait(float(message.head.get("wait_ms", 0)) / 1000)
+        blobs: list[bytes] = []
+        head: dict[str, Any] = {"spans": [], "maps": []}
+        for fd, buffer in self._buffers:
+            span = buffer.take(limit) if limit > 0 and buffer.pending() else b""
+            if span:
+                limit -= len(span)
+                head["spans"].append([fd, getattr(buffer, "cpu", -1), len(span)])
+                blobs.append(span)
+        head["more"] = any(buffer.pending() for _, buffer in self._buffers)
+        self._collect_maps(message.head.get("maps", []), head["maps"], blobs)
+        head["programs"] = self._program_statistics()
+        if self._trace:
+            text = self._trace.take()
+            head["text"] = len(text)
+            blobs.append(text)
+        if self._workload:
+            out, err, dropped = self._workload.take_output()
+            head["workload"] = {
+                "status": self._workload.status,
+                "stdout": len(out),
+                "stderr": len(err),
+                "dropped": dropped,
+            }
+            blobs += [out, err]
+        head["monotonic_ns"] = time.monotonic_ns()
+        return head, b"".join(blobs)
+
+    def _wait(self, timeout: float) -> None:
+        if timeout <= 0 or self._stopping:
+            return
+        if self._poll.poll(timeout) and not self._stopping:
+            time.sleep(REST_S)
+        try:
+            while os.read(self._woken, 4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _collect_maps(self, names: list[str], heads: list[Any], blobs: list[bytes]) -> None:
+        wanted = set(names)
+        definitions = [m for m in self._bundle.maps if m.name in wanted and m.type in b.LISTABLE_TYPES]
+        rows = 1 + max((m.slot for m in self._bundle.maps), default=0)
+        if "" in wanted:
+            ledger = b.MapDef(b.LEDGER_FD, "", b.PERCPU_ARRAY, 4, 8 * len(b.LEDGER_FIELDS), max(rows, 1))
+            definitions.append(ledger)
+        for definition in definitions:
+            snapshot = maps.read(self._maps[definition.fd], definition, self._cpus)
+            heads.append([definition.name, snapshot.entries, snapshot.value_size, time.monotonic_ns()])
+            blobs += [snapshot.keys, snapshot.values]
+
+    def _program_statistics(self) -> dict[str, list[int]]:
+        """Per program: runs, nanoseconds, recursion misses, missed kprobes."""
+        missed = dict(self._missed)
+        for program, held in self._attached:
+            missed[program] = missed.get(program, 0) + bpf.link_missed(held[0])
+        result = {}
+        for name, fd in self._programs.items():
+            with open(f"/proc/self/fdinfo/{fd}") as file:
+                counts = dict(_FDINFO.findall(file.read()))
+            result[name] = [int(counts.get(key, 0)) for key in ("run_cnt", "run_time_ns", "recursion_misses")]
+            result[name].append(missed.get(name, 0))
+        return result
+
+    def _close(self, _: Message) -> Answer:
+        """Let go of everything; when the answer comes, nothing is left."""
+        self.close()
+        return {}, b""
+
+    def close(self) -> None:
+        """Let go of everything. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._workload:
+            self._workload.close()
+        self._release_probes()
+        for _, buffer in self._buffers:
+            buffer.close()
+        if self._trace:
+            self._trace.close()
+        self._poll.close()
+        with self._waker_lock:
+            os.close(self._waker)
+            self._waker = -1  # the workload's threads may still call _wake()
+        for fd in [*self._fds, self._woken]:
+            os.close(fd)
+
+
+_FDINFO = re.compile(r"^(run_cnt|run_time_ns|recursion_misses):\s*(\d+)", re.MULTILINE)

@@ -1,0 +1,106 @@
+"""The command a session runs once everything is attached."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import threading
+from typing import Any, Callable
+
+from ktrace_nb.agent.errors import AgentError
+from ktrace_nb.agent.host import environment
+
+KEEP = 4 << 20
+"""Bytes of output not yet collected that are kept; what comes beyond is counted and dropped."""
+
+_SHELL_CHARACTERS = set("|&;<>()$`*?[]#~={}!\n")
+
+
+def command_line(command: str) -> list[str]:
+    """How a ``-c`` command is run: by the shell only where it uses the shell's syntax.
+
+    A shell would add its own start-up to what is being counted.
+    """
+    if not _SHELL_CHARACTERS & set(command):
+        words = shlex.split(command)
+        if words:
+            return words
+    return ["/bin/sh", "-c", command]
+
+
+class Workload:
+    """A running command; ``changed`` is called when it wrote something or ended.
+
+    Raises:
+        AgentError: ``workload`` if it cannot be started.
+    """
+
+    def __init__(
+        self, command: str, changed: Callable[[], None], user: tuple[int, int] | None = None
+    ) -> None:
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._dropped = 0
+        identity: dict[str, Any] = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
+        try:
+            self._process = subprocess.Popen(
+                command_line(command),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment(),
+                start_new_session=True,
+                **identity,
+            )
+        except (OSError, ValueError) as error:
+            raise AgentError("workload", f"cannot run {command!r}: {error}") from None
+        self.pid = self._process.pid
+        self.status: int | None = None
+        """Exit status, negative for a signal; None while it runs."""
+        self._readers = [
+            threading.Thread(target=self._read, args=(name, stream), daemon=True)
+            for name, stream in (("stdout", self._process.stdout), ("stderr", self._process.stderr))
+        ]
+        for reader in self._readers:
+            reader.start()
+        threading.Thread(target=self._wait, name="workload", daemon=True).start()
+
+    def _read(self, name: str, stream: Any) -> None:
+        while True:
+            data = os.read(stream.fileno(), 1 << 16)
+            if not data:
+                return
+            with self._lock:
+                room = KEEP - len(self._output[name])
+                self._output[name] += data[:room]
+                self._dropped += max(0, len(data) - room)
+            self._changed()
+
+    def _wait(self) -> None:
+        # Not reaped yet: until close() its process group cannot be anybody else's.
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        for reader in self._readers:
+            # A grandchild may hold the pipe open for ever; the command itself has ended.
+            reader.join(timeout=0.2)
+        if ended is not None:
+            self.status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        self._changed()
+
+    def take_output(self) -> tuple[bytes, bytes, int]:
+        """Output since the last call: stdout, stderr, bytes dropped so far."""
+        with self._lock:
+            out, err = bytes(self._output["stdout"]), bytes(self._output["stderr"])
+            self._output["stdout"].clear()
+            self._output["stderr"].clear()
+            return out, err, self._dropped
+
+    def close(self) -> None:
+        """Kill the command and whatever it left in its process group."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except OSError:
+            pass
+        self._process.wait()

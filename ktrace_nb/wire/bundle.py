@@ -1,0 +1,191 @@
+"""A bundle: everything needed to run one cell on one kernel.
+
+The compiler writes it, the agent loads it, the cache keeps it. Numbers are the
+kernel's own (``include/uapi/linux/bpf.h``).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ktrace_nb.wire.frames import WireError
+
+FORMAT = 1
+
+# enum bpf_map_type
+HASH, ARRAY, PROG_ARRAY, PERF_EVENT_ARRAY, PERCPU_HASH, PERCPU_ARRAY, STACK_TRACE = 1, 2, 3, 4, 5, 6, 7
+LRU_HASH, LRU_PERCPU_HASH, ARRAY_OF_MAPS, HASH_OF_MAPS, RINGBUF = 9, 10, 12, 13, 27
+LPM_TRIE, QUEUE, STACK = 11, 22, 23
+PERCPU_TYPES = frozenset((PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH))
+LISTABLE_TYPES = frozenset((HASH, ARRAY, LRU_HASH, STACK_TRACE, LPM_TRIE)) | PERCPU_TYPES
+"""Map types whose entries the kernel lists."""
+# enum bpf_prog_type
+KPROBE, TRACEPOINT, PERF_EVENT, RAW_TRACEPOINT, TRACING, LSM = 2, 5, 7, 17, 26, 29
+# enum bpf_attach_type
+TRACE_FENTRY, TRACE_FEXIT, MODIFY_RETURN, LSM_MAC, KPROBE_MULTI = 24, 25, 26, 27, 42
+
+LEDGER_FD = 0x7FFFFFF0
+"""The map "descriptor" that compiled code uses for the session's ledger map."""
+
+LEDGER_FIELDS = ("submitted", "dropped", "full", "no_memory", "busy", "other")
+"""What the ledger map counts per map and CPU, one u64 each."""
+
+
+@dataclass(frozen=True)
+class MapDef:
+    """A map to create."""
+
+    fd: int
+    """The number that stands for this map in the instructions."""
+    name: str
+    type: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    """0 means one entry per possible CPU."""
+    flags: int = 0
+    btf_key: int = 0
+    """Type id of the key in the bundle's BTF, 0 for none."""
+    btf_value: int = 0
+    inner_fd: int = 0
+    slot: int = -1
+    """This map's row in the session's ledger map, -1 for none."""
+    role: str = "map"
+    """``map``, ``ring`` (BPF ring buffer) or ``perf_output`` (per-CPU perf buffers)."""
+
+
+@dataclass(frozen=True)
+class ProgramDef:
+    """A program to load; one function of the cell."""
+
+    name: str
+    type: int
+    license: str
+    insns: bytes
+    """``struct bpf_insn``, 8 bytes each; map references carry :attr:`MapDef.fd`."""
+    attach_type: int = 0
+    attach_btf_id: int = 0
+    attach_module: str = ""
+    """The module whose BTF the id belongs to; empty for vmlinux."""
+    kern_version: int = 0
+    flags: int = 0
+    func_info: bytes = b""
+    func_info_size: int = 0
+    line_info: bytes = b""
+    line_info_size: int = 0
+
+
+@dataclass(frozen=True)
+class AttachPoint:
+    """Where one program is attached.
+
+    ``kind`` decides which of the other fields count:
+
+    ==================== =====================================================
+    kprobe, kretprobe    ``target`` function, ``offset``
+    fentry, fexit, lsm   nothing: the program knows its function
+    tracepoint           ``target`` as ``category/event``
+    raw_tracepoint       ``target`` event
+    uprobe, uretprobe    ``path``, ``target`` symbol or empty, ``offset``, ``pid``
+    usdt                 ``path``, ``target`` as ``provider:name``, ``pid``
+    perf                 ``perf_type``, ``perf_config``, ``period`` or
+                         ``frequency`` (Hz), ``cpu`` (-1: every one), ``pid``
+    ==================== =====================================================
+    """
+
+    program: str
+    kind: str
+    target: str = ""
+    offset: int = 0
+    path: str = ""
+    pid: int = -1
+    perf_type: int = 0
+    perf_config: int = 0
+    period: int = 0
+    frequency: int = 0
+    cpu: int = -1
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Maps, programs and where they go."""
+
+    maps: tuple[MapDef, ...]
+    programs: tuple[ProgramDef, ...]
+    attach: tuple[AttachPoint, ...] = ()
+    btf: bytes = b""
+    """The programs' own BTF: the types of maps and events."""
+
+
+_BLOBS = ("insns", "func_info", "line_info")
+
+
+def encode_bundle(bundle: Bundle) -> bytes:
+    """The bundle as bytes: u32 length, JSON, then the blobs it points into."""
+    blob = bytearray()
+
+    def stow(data: bytes) -> list[int]:
+        blob.extend(data)
+        return [len(blob) - len(data), len(data)]
+
+    programs = []
+    for program in bundle.programs:
+        plain = asdict(program)
+        for name in _BLOBS:
+            plain[name] = stow(plain[name])
+        programs.append(plain)
+    head = {
+        "format": FORMAT,
+        "maps": [asdict(m) for m in bundle.maps],
+        "programs": programs,
+        "attach": [asdict(a) for a in bundle.attach],
+        "btf": stow(bundle.btf),
+    }
+    text = json.dumps(head, separators=(",", ":")).encode()
+    return struct.pack("<I", len(text)) + text + bytes(blob)
+
+
+def decode_bundle(data: bytes) -> Bundle:
+    """Read a bundle back.
+
+    Raises:
+        WireError: Not a bundle of this format.
+    """
+    try:
+        (length,) = struct.unpack_from("<I", data)
+        head = json.loads(data[4 : 4 + length])
+        if head["format"] != FORMAT:
+            raise WireError(f"bundle format {head['format']!r}, expected {FORMAT}")
+        blob = data[4 + length :]
+
+        def fetch(place: list[int]) -> bytes:
+            start, size = place
+            if not (start >= 0 and size >= 0 and start + size <= len(blob)):
+                raise WireError("malformed bundle: a blob lies outside")
+            return blob[start : start + size]
+
+        programs = []
+        for plain in head["programs"]:
+            programs.append(_checked(ProgramDef, {**plain, **{n: fetch(plain[n]) for n in _BLOBS}}))
+        return Bundle(
+            maps=tuple(_checked(MapDef, m) for m in head["maps"]),
+            programs=tuple(programs),
+            attach=tuple(_checked(AttachPoint, a) for a in head["attach"]),
+            btf=fetch(head["btf"]),
+        )
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WireError(f"malformed bundle: {error}") from None
+
+
+_TYPES: dict[str, type] = {"int": int, "str": str, "bytes": bytes}
+
+
+def _checked(cls: Any, plain: dict[str, Any]) -> Any:
+    """Build a record of ``cls``, every field of the declared type."""
+    for item in fields(cls):
+        if item.name in plain and type(plain[item.name]) is not _TYPES[str(item.type)]:
+            raise WireError(f"malformed bundle: {cls.__name__}.{item.name}")
+    return cls(**plain)
