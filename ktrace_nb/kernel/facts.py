@@ -1,0 +1,171 @@
+"""What one kernel offers: types, functions, tracepoints, system calls, configuration.
+
+Facts arrive as bytes from wherever the kernel runs; each is parsed when first
+needed and then kept. Nothing here looks at a running kernel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Protocol
+
+from ktrace_nb.errors import RemoteError
+from ktrace_nb.kernel.btf import Btf
+from ktrace_nb.kernel.btf_format import Kind
+from ktrace_nb.kernel.config import parse_config
+from ktrace_nb.kernel.symbols import NameList, Symbols, parse_blacklist, parse_functions
+from ktrace_nb.kernel.syscalls import system_calls
+from ktrace_nb.kernel.tracefs import parse_events
+
+
+class FactSource(Protocol):
+    """Where the bytes come from."""
+
+    def fact(self, name: str) -> bytes:
+        """A fact by name: ``btf``, ``btf:MODULE``, ``kallsyms``, ``functions``, …
+
+        Raises:
+            RemoteError: The kernel does not tell.
+            TargetError: The source is out of reach.
+        """
+        ...
+
+    def formats(self, names: list[str]) -> Mapping[str, str]:
+        """Format files of tracepoints, ``category/event`` to text; absent ones are left out."""
+        ...
+
+
+class KernelFacts:
+    """The facts of one kernel.
+
+    Args:
+        source: Asked for each fact at most once.
+        release: ``uname -r`` and ``uname -v``, a blank between them.
+        machine: ``uname -m``.
+        cpus: Possible CPUs.
+    """
+
+    def __init__(self, source: FactSource, *, release: str, machine: str, cpus: int) -> None:
+        self.source = source
+        self.release = release
+        self.machine = machine
+        self.cpus = cpus
+        self._module_btf: dict[str, Btf] = {}
+        self._formats: dict[str, str] = {}
+
+    # --- types -------------------------------------------------------------------
+
+    @cached_property
+    def _btf_data(self) -> bytes:
+        return self.source.fact("btf")
+
+    @cached_property
+    def btf(self) -> Btf:
+        """The types of the kernel itself."""
+        return Btf(self._btf_data)
+
+    @cached_property
+    def btf_digest(self) -> str:
+        """Changes with every kernel build that has different types."""
+        return hashlib.sha256(self._btf_data).hexdigest()
+
+    def module_btf(self, module: str) -> Btf:
+        """The types of a module, on top of the kernel's.
+
+        Raises:
+            RemoteError: It is not loaded, or was built without types.
+        """
+        if module not in self._module_btf:
+            self._module_btf[module] = Btf(self.source.fact(f"btf:{module}"), self.btf)
+        return self._module_btf[module]
+
+    def function_type_id(self, name: str, module: str = "") -> int | None:
+        """The BTF id of a function, which fentry needs; None if it has none."""
+        return (self.module_btf(module) if module else self.btf).function(name)
+
+    # --- functions -----------------------------------------------------------------
+
+    @cached_property
+    def symbols(self) -> Symbols:
+        """Every symbol and its address."""
+        return Symbols(self.source.fact("kallsyms"))
+
+    @cached_property
+    def traceable(self) -> Mapping[str, str]:
+        """Functions with an ftrace site, and the module of each (empty for the kernel).
+
+        Empty where the kernel was built without ftrace.
+        """
+        try:
+            return parse_functions(self.source.fact("functions").decode())
+        except RemoteError:
+            return {}
+
+    @cached_property
+    def _traceable_names(self) -> NameList:
+        return NameList(self.traceable)
+
+    @property
+    def function_names(self) -> Sequence[str]:
+        """Names to look for near matches in."""
+        return list(self.traceable or self.symbols.functions)
+
+    @cached_property
+    def blacklist(self) -> frozenset[str]:
+        """Functions that kprobes refuse; empty where the kernel does not tell."""
+        try:
+            return parse_blacklist(self.source.fact("blacklist").decode())
+        except RemoteError:
+            return frozenset()
+
+    def has_function(self, name: str) -> bool:
+        """Whether a kprobe can name this function."""
+        return name in self.traceable or name in self.symbols.functions
+
+    def functions_matching(self, pattern: str) -> list[str]:
+        """Traceable functions that a glob matches, sorted."""
+        return self._traceable_names.matching(pattern)
+
+    def siblings(self, name: str) -> list[str]:
+        """Clones the compiler made of a function: ``name.isra.0``, ``name.constprop.0``, …"""
+        return self.symbols.siblings(name)
+
+    @cached_property
+    def modules(self) -> frozenset[str]:
+        """Loaded modules that have a function that can be traced."""
+        return frozenset(module for module in self.traceable.values() if module)
+
+    @cached_property
+    def syscalls(self) -> Mapping[str, str]:
+        """System calls by name, with the kernel function that serves each."""
+        return system_calls(self.traceable) or system_calls(self.symbols.functions)
+
+    # --- tracepoints -----------------------------------------------------------------
+
+    @cached_property
+    def tracepoints(self) -> frozenset[str]:
+        """Every tracepoint as ``category/event``."""
+        return frozenset(parse_events(self.source.fact("tracepoints").decode()))
+
+    def formats(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Format files of tracepoints; those that do not exist are left out."""
+        missing = [name for name in names if name not in self._formats and name in self.tracepoints]
+        if missing:
+            self._formats.update(self.source.formats(missing))
+        return {name: self._formats[name] for name in names if name in self._formats}
+
+    def has_raw_tracepoint(self, event: str) -> bool:
+        """Whether a raw tracepoint of that name exists, also one without an event."""
+        return bool(self.btf.find(f"btf_trace_{event}", Kind.TYPEDEF)) or any(
+            name.endswith("/" + event) for name in self.tracepoints
+        )
+
+    # --- configuration ---------------------------------------------------------------
+
+    @cached_property
+    def config(self) -> Mapping[str, str]:
+        """``CONFIG_`` macros; empty where the kernel does not tell."""
+        data = self.source.fact("config")
+        return parse_config(data) if data else {}
