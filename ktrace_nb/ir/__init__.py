@@ -1,0 +1,1 @@
+"""What every language lowers to, and what is checked before it is compiled."""

@@ -1,0 +1,77 @@
+"""A cell after its language is done with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ktrace_nb.source import Edited, Source, Span
+
+LOG2, LINEAR = "log2", "linear"
+
+LINE_BASE = 2_000_000
+"""Added to the numbers of lines that are the cell's own; BTF has room for 22 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """A function of the cell and where the user wants it."""
+
+    function: str
+    kind: str
+    """One of :data:`ktrace_nb.ir.probes.KINDS`."""
+    target: str
+    """What the kind needs: a function or a glob, ``category/event``, ``path:symbol``, ``hz:99``."""
+    source: Source | None = None
+    span: Span | None = None
+    conditional: bool = False
+    """The function may turn out not to be compiled; what is wrong with its probe counts only if it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Something of a cell that becomes a frame."""
+
+    name: str
+    kind: str
+    """``map``, ``histogram``, ``events`` or ``stacks``."""
+    scale: str = LINEAR
+    """Of a histogram: :data:`LOG2` (bucket is a bit length) or :data:`LINEAR`."""
+    type_names: tuple[str, ...] = ()
+    """C types of what an event may carry, best guess first, where the text tells."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is compiled, where it goes, and what comes out of it."""
+
+    source: Source
+    code: Edited
+    """The cell's text as the compiler gets it."""
+    probes: tuple[ProbeRequest, ...]
+    outputs: tuple[Output, ...]
+    structs: tuple[str, ...] = ()
+    """C types whose layout is wanted because an event may carry them."""
+    functions: tuple[tuple[str, Span], ...] = ()
+    """Functions that become programs, with their places."""
+    bodies: tuple[int, ...] = ()
+    """Offsets in the source right behind the opening braces of all functions."""
+    pid: int | None = None
+    """The only process the programs run for."""
+
+    def marked_text(self) -> str:
+        """The text for the compiler, every body preceded by its own line number.
+
+        bcc inserts lines as it rewrites; behind a mark its output tells the lines
+        of the cell again, :data:`LINE_BASE` added so that marked lines are known
+        from others. Blanks behind the mark keep the columns.
+        """
+        text = self.code.text
+        for body in sorted(self.bodies, reverse=True):
+            at = self.code.offset_of(body - 1) + 1
+            line, column = self.code.position(at)
+            text = f"{text[:at]}\n#line {LINE_BASE + line}\n{' ' * (column - 1)}{text[at:]}"
+        return text
+
+    def span_of(self, function: str) -> Span | None:
+        """Where a function's name stands."""
+        return dict(self.functions).get(function)
