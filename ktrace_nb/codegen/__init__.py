@@ -1,0 +1,1 @@
+"""From a program to what the compiler gets: C text, headers, flags."""
