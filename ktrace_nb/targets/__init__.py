@@ -1,0 +1,1 @@
+"""Places with a kernel: how to reach the agent there."""

@@ -1,0 +1,88 @@
+"""The lab: a small virtual machine of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ktrace_nb.lab.image import find_image
+from ktrace_nb.lab.machine import LabMachine
+from ktrace_nb.lab.running import find_running
+from ktrace_nb.lab.start import start_machine
+from ktrace_nb.progress import Progress
+from ktrace_nb.targets.base import register
+from ktrace_nb.targets.connection import Connection
+from ktrace_nb.targets.streams import SocketStream
+
+_AGENT_ENDED = "lab: the agent ended"  # guest/lab-init
+
+
+class LabTarget:
+    """A lab that was started with ``ktrace-nb lab start``, or a private one.
+
+    Args:
+        image: Name of the image.
+        progress: Told of a boot.
+
+    Raises:
+        MissingError: No such image, or no QEMU.
+        TargetError: The machine does not come up.
+    """
+
+    def __init__(self, image: str, progress: Progress) -> None:
+        self.name = "lab" if image == "lab" else f"lab:{image}"
+        running = find_running(image)
+        self.machine: LabMachine = running or start_machine(find_image(image), progress=progress)
+        self._private = running is None
+        try:
+            stream = SocketStream(self.machine.connect())
+            self._agents_ended = self._count_ends()
+            self.connection = Connection(stream, self._cause, self._health)
+            self.hello = self.connection.hello()
+        except BaseException:
+            self.close()
+            raise
+
+    def _cause(self) -> str | None:
+        # The channel closes a moment before the machine counts as ended.
+        return self.machine.failure(wait_s=0.5)
+
+    def _health(self) -> str | None:
+        # The port stays open when the agent dies; its guardian in the guest says so.
+        if self._count_ends() > self._agents_ended:
+            return "the lab's agent was killed; the lab started another"
+        return self.machine.failure()
+
+    def _count_ends(self) -> int:
+        return self.machine.console().count(_AGENT_ENDED)
+
+    def fact(self, name: str) -> bytes:
+        """From the template, or else from the agent."""
+        facts = self.machine.facts
+        return facts[name] if name in facts else self.connection.call("fact", name=name).blob
+
+    def formats(self, names: list[str]) -> Mapping[str, str]:
+        """From the template."""
+        known = self.machine.facts.formats
+        return {name: known[name] for name in names if name in known}
+
+    def workload_user(self) -> tuple[int, int] | None:
+        """Root: the lab is the student's own."""
+        return None
+
+    def diagnose(self) -> str:
+        """Ask the machine; a hung kernel is made to say where."""
+        return self.machine.diagnose()
+
+    def close(self) -> None:
+        """End the connection; a private machine ends too."""
+        if hasattr(self, "connection"):
+            self.connection.close()
+        if self._private:
+            self.machine.stop()
+
+
+def _open(argument: str, progress: Progress) -> LabTarget:
+    return LabTarget(argument or "lab", progress)
+
+
+register("lab", _open)
