@@ -1,0 +1,268 @@
+"""``ktrace-nb``: the magics' work from a command line, for scripts, tests and servers.
+
+Exit status: 0 done, 1 the cell, its workload or the target failed, 2 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ktrace_nb import __version__
+from ktrace_nb.errors import KTraceError, OptionError
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; gives the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        return FAILED
+    except KTraceError as error:
+        print("\n".join(error.lines()), file=sys.stderr)
+        return USAGE if isinstance(error, OptionError) else FAILED
+    finally:
+        _let_go()
+
+
+def _let_go() -> None:
+    """End what was started; without loading what was not."""
+    for module, function in (("ktrace_nb.targets.base", "close_targets"), ("ktrace_nb.engine", "close")):
+        if module in sys.modules:
+            getattr(sys.modules[module], function)()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ktrace-nb", description="Trace a Linux kernel.")
+    parser.add_argument("--version", action="version", version=f"ktrace-nb {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a cell from a file and print what it puts out")
+    _add_cell(run)
+    run.add_argument("--for", dest="duration", metavar="DURATION", help="end after this long, e.g. 10s")
+    run.add_argument(
+        "-c", dest="workload", metavar="CMD", help="run this once everything is attached; end with it"
+    )
+    run.add_argument("--frames", type=Path, metavar="DIR", help="write every frame as NAME.parquet there")
+    run.add_argument("-q", "--quiet", action="store_true", help="do not pass on what the -c command prints")
+    run.add_argument("arguments", nargs="*", metavar="ARG", help="arguments of the script")
+    run.set_defaults(run=_run)
+
+    check = commands.add_parser("check", help="try a cell up to a stage, without running it")
+    _add_cell(check)
+    check.add_argument("--stage", choices=STAGES, default="compile", help="how far (default: %(default)s)")
+    check.add_argument("--json", action="store_true", help="the findings as JSON on stdout")
+    check.add_argument(
+        "--show", choices=("c", "ir", "bytecode", "facts"), help="print what a stage made of it"
+    )
+    check.set_defaults(run=_check)
+
+    doctor = commands.add_parser("doctor", help="say what works here and what mends what does not")
+    doctor.set_defaults(run=_doctor)
+
+    notebook = commands.add_parser("notebook", help="run a notebook without a browser and print it")
+    notebook.add_argument("file", type=Path)
+    notebook.add_argument(
+        "-o", dest="save", type=Path, metavar="FILE", help="write it with its outputs there"
+    )
+    notebook.set_defaults(run=_notebook)
+
+    from ktrace_nb.lab.commands import add_commands
+
+    add_commands(commands)
+    return parser
+
+
+def _add_cell(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="the cell; - reads standard input")
+    parser.add_argument("--lang", metavar="L", help="its language (default: by the file's ending, else c)")
+    parser.add_argument("--target", metavar="T", default="lab", help="lab or local (default: %(default)s)")
+    parser.add_argument("-x", dest="pid", type=int, metavar="PID", help="only events of this process")
+    parser.add_argument(
+        "--attach",
+        action="append",
+        default=[],
+        metavar="KIND:TARGET:FUNCTION",
+        help="attach a function of the cell; may be repeated, TARGET may be a glob",
+    )
+    parser.add_argument(
+        "--cflag", action="append", default=[], metavar="FLAG", help="pass to clang, e.g. --cflag=-DN=3"
+    )
+
+
+def _cell(args: argparse.Namespace) -> tuple[Any, Any]:
+    """The cell's source and options."""
+    from ktrace_nb.durations import parse_duration
+    from ktrace_nb.engine import SUFFIXES, Options
+    from ktrace_nb.source import Source
+
+    if getattr(args, "arguments", None):
+        raise OptionError("a C cell takes no arguments", hint="--cflag=-DNAME=VALUE defines a macro")
+    try:
+        text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise OptionError(f"cannot read {args.file}: {reason}") from None
+    stem = "trace" if args.file == "-" else Path(args.file).stem
+    duration = getattr(args, "duration", None)
+    options = Options(
+        name=stem,
+        target=args.target,
+        language=args.lang or SUFFIXES.get(Path(args.file).suffix, "c"),
+        seconds=parse_duration(duration) if duration else None,
+        command=getattr(args, "workload", None),
+        pid=args.pid,
+        attach=tuple(args.attach),
+        cflags=tuple(args.cflag),
+    )
+    return Source(text, "stdin" if args.file == "-" else Path(args.file).name), options
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Any]:
+    """Bars where somebody sees them."""
+    from ktrace_nb.progress import bars, silent
+
+    if sys.stderr.isatty():
+        with bars() as report:
+            yield report
+    else:
+        yield silent
+
+
+# --- run ------------------------------------------------------------------------------
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ktrace_nb.engine import start
+    from ktrace_nb.export import write_frames
+    from ktrace_nb.report import loss_text, session_text
+
+    source, options = _cell(args)
+    with _progress() as progress:
+        session = start(source, options, progress=progress)
+    seen = _Passed()
+    try:
+        while not session.wait(0.1):
+            _pass_on(session, seen, quiet=args.quiet)
+    except KeyboardInterrupt:
+        # As with perf and bpftrace, Ctrl-C is the ordinary way to end a trace.
+        session.stop()
+    _pass_on(session, seen, quiet=args.quiet)
+    sys.stdout.write(session_text(session))
+    sys.stdout.flush()
+    if args.frames:
+        write_frames(session, args.frames)
+    for line in [*session.notes, loss_text(session)]:
+        if line:
+            print(line, file=sys.stderr)
+    if session.state == "failed":
+        raise KTraceError(session.message)
+    return FAILED if session.workload_status else DONE
+
+
+class _Passed:
+    """How much of each stream was passed on."""
+
+    stdout = stderr = lines = 0
+
+
+def _pass_on(session: Any, seen: _Passed, *, quiet: bool) -> None:
+    lines = session.outputs.lines_printed
+    fresh = (
+        session.outputs.text[len(session.outputs.text) - (lines - seen.lines) :] if lines > seen.lines else []
+    )
+    seen.lines = lines
+    for line in fresh:
+        print(line)
+    if not quiet:
+        out, err = session.stdout, session.stderr
+        sys.stdout.write(out[seen.stdout :])
+        sys.stderr.write(err[seen.stderr :])
+        seen.stdout, seen.stderr = len(out), len(err)
+    sys.stdout.flush()
+
+
+# --- check ----------------------------------------------------------------------------
+
+STAGES = ("parse", "type", "compile", "load", "attach")
+
+
+def _check(args: argparse.Namespace) -> int:
+    findings: dict[str, Any] = {"file": args.file, "stage": args.stage, "ok": False, "problems": []}
+    try:
+        with _progress() as progress:
+            _try_stages(args, findings, progress)
+        findings["ok"] = True
+    except OptionError:
+        raise
+    except KTraceError as error:
+        findings["problems"] = [
+            {"kind": type(error).__name__ if i == 0 else p.severity, **p.as_dict()}
+            for i, p in enumerate(error.problems)
+        ]
+        if not args.json:
+            raise
+    if args.json:
+        print(json.dumps(findings, indent=1))
+    elif not args.show:
+        print(f"{args.file}: {args.stage} ok")
+    return DONE if findings["ok"] else FAILED
+
+
+def _try_stages(args: argparse.Namespace, findings: dict[str, Any], progress: Any) -> None:
+    from ktrace_nb import engine
+    from ktrace_nb.ir.probes import resolve
+    from ktrace_nb.show import show
+    from ktrace_nb.targets.base import get_target
+
+    source, options = _cell(args)
+    program = engine.lower(source, options)
+    if args.stage == "parse":
+        return
+    target = get_target(options.target, progress)
+    facts = engine.facts_of(target)
+    plan = resolve(program, facts)
+    findings["probes"] = [[point.program, point.kind, point.target] for point in plan.points]
+    if args.stage == "type":
+        return
+    built = engine.compile_for(target, program, options)
+    findings["problems"] = [p.as_dict() for p in built.problems]
+    findings["programs"] = {p.name: len(p.insns) // 8 for p in built.bundle.programs}
+    findings["maps"] = [m.name for m in built.bundle.maps]
+    if args.show:
+        sys.stdout.write(show(args.show, built, facts.btf))
+    if args.stage != "compile":
+        engine.trial(target, built, attach=args.stage == "attach")
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from ktrace_nb.doctor import examine
+
+    all_well = True
+    with _progress() as progress:
+        for finding in examine(progress):
+            print(finding.line())
+            all_well = all_well and (finding.works or not finding.fix)
+    return DONE if all_well else FAILED
+
+
+def _notebook(args: argparse.Namespace) -> int:
+    from ktrace_nb.notebook import run_notebook
+
+    return DONE if run_notebook(args.file, save=args.save) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""From a cell to a running session: the pipeline of the design, in one place.
+
+The magics and the command line call :func:`start`; ``ktrace-nb check`` and
+``--show`` call the stages. The compiler worker, its cache and what is known of
+each kernel live as long as the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ktrace_nb.compiler.build import Built, build
+from ktrace_nb.compiler.cache import CompileCache
+from ktrace_nb.compiler.client import CompilerWorker
+from ktrace_nb.errors import OptionError, RemoteError
+from ktrace_nb.ir.program import Program
+from ktrace_nb.kernel.facts import KernelFacts
+from ktrace_nb.lang.c.cell import parse as parse_c
+from ktrace_nb.lang.c.lower import lower as lower_c
+from ktrace_nb.progress import Progress, silent
+from ktrace_nb.session import Limits, Session
+from ktrace_nb.source import Source
+from ktrace_nb.targets import lab, local
+from ktrace_nb.targets.base import Target, get_target
+
+DEFAULT_TARGET = "lab"
+
+assert lab and local  # imported so that their kinds are registered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a user says beside the cell."""
+
+    name: str = "trace"
+    target: str = DEFAULT_TARGET
+    language: str = "c"
+    seconds: float | None = None
+    command: str | None = None
+    pid: int | None = None
+    attach: tuple[str, ...] = ()
+    cflags: tuple[str, ...] = ()
+
+
+def _lower_c(source: Source, options: Options) -> Program:
+    return lower_c(parse_c(source), attach=options.attach, pid=options.pid)
+
+
+LANGUAGES: dict[str, Callable[[Source, Options], Program]] = {"c": _lower_c}
+"""Languages of cells by the name ``--lang`` takes."""
+
+SUFFIXES = {".c": "c"}
+"""What a file's name tells of its language."""
+
+_worker = CompilerWorker()
+_cache = CompileCache()
+_facts: dict[str, KernelFacts] = {}
+_lock = threading.Lock()
+
+
+def worker() -> CompilerWorker:
+    """The process's compiler."""
+    return _worker
+
+
+def facts_of(target: Target) -> KernelFacts:
+    """What is known of a target's kernel; kept when the same kernel is reached anew."""
+    hello = target.hello
+    try:
+        build_id = hashlib.sha256(target.fact("build_id")).hexdigest()
+    except RemoteError:
+        build_id = hello.boot_id
+    key = f"{target.name} {build_id} {hello.cpus_possible}"
+    with _lock:
+        known = _facts.get(key)
+        if known is None:
+            known = _facts[key] = KernelFacts(
+                target,
+                release=f"{hello.kernel} {hello.version}",
+                machine=hello.machine,
+                cpus=hello.cpus_possible,
+            )
+        known.source = target
+        return known
+
+
+def known_facts() -> list[KernelFacts]:
+    """The kernels met so far."""
+    with _lock:
+        return list(_facts.values())
+
+
+def lower(source: Source, options: Options) -> Program:
+    """Parse and lower a cell.
+
+    Raises:
+        OptionError: No such language.
+        CellError: What the language says of the text.
+    """
+    if options.language not in LANGUAGES:
+        raise OptionError(f"no language {options.language!r}", hint=f"one of {', '.join(sorted(LANGUAGES))}")
+    return LANGUAGES[options.language](source, options)
+
+
+def compile_for(target: Target, program: Program, options: Options, *, use_cache: bool = True) -> Built:
+    """Compile a program for a target's kernel.
+
+    Raises:
+        CellError: A probe that does not exist, C that does not compile.
+        MissingError: No compiler.
+    """
+    return build(program, facts_of(target), _worker, _cache if use_cache else None, cflags=options.cflags)
+
+
+def trial(target: Target, built: Built, *, attach: bool) -> None:
+    """Load a compiled cell, attach it if asked to, and let it go again.
+
+    Raises:
+        KTraceError: What :meth:`Session.start` raises.
+    """
+    Session("trial", target, facts_of(target), built, Limits()).try_out(attach=attach)
+
+
+def close() -> None:
+    """End the compiler worker; the next cell starts another."""
+    _worker.close()
+
+
+def start(source: Source, options: Options, *, progress: Progress = silent) -> Session:
+    """Run a cell: compile, load, attach, start the workload.
+
+    Args:
+        source: The cell.
+        options: How.
+        progress: Told of what takes long.
+
+    Returns:
+        The running session.
+
+    Raises:
+        KTraceError: Of every kind in :mod:`ktrace_nb.errors`; nothing stays attached.
+    """
+    program = lower(source, options)
+    target = get_target(options.target, progress)
+    built = compile_for(target, program, options)
+    limits = Limits(seconds=options.seconds, command=options.command)
+    session = Session(options.name, target, facts_of(target), built, limits)
+    session.start()
+    return session

@@ -1,0 +1,39 @@
+"""A session as text: what ``ktrace-nb run`` prints, and notebooks without widgets show."""
+
+from __future__ import annotations
+
+from ktrace_nb.session import Session
+from ktrace_nb.stream.text import histogram_text, table_text
+
+EVENT_ROWS = 10
+
+
+def frame_text(session: Session, name: str, *, max_rows: int = 20) -> str:
+    """One output as text: bars for a histogram, else a table headed by the name."""
+    frame = session.frame(name)
+    kind = session.outputs.kind(name)
+    if kind == "histogram":
+        return histogram_text(frame, title=name)
+    if kind == "events":
+        return f"{name}: {len(frame):,} events\n" + table_text(frame.tail(EVENT_ROWS), max_rows)
+    if kind == "stacks":
+        stacks = [
+            f"stack {i}\n" + "".join(f"    {f}\n" for f in frames) for i, frames in frame["frames"].items()
+        ]
+        return f"{name}: {len(frame):,} stacks\n" + "".join(stacks[:max_rows])
+    numeric = [c for c in frame.columns if frame[c].dtype.kind in "iuf"]
+    if numeric and len(frame) > 1:
+        frame = frame.sort_values(numeric[0], ascending=False, kind="stable")
+    return f"{name}: {len(frame):,} entries\n" + table_text(frame, max_rows)
+
+
+def session_text(session: Session) -> str:
+    """Every output of a session as text, those without rows left out."""
+    parts = [frame_text(session, name) for name in session.outputs.names if len(session.frame(name))]
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def loss_text(session: Session) -> str:
+    """What was lost, one line; empty if everything is there."""
+    lost = session.losses
+    return "lost: " + ", ".join(f"{count:,} {reason}" for reason, count in lost.items()) if lost else ""

@@ -1,0 +1,466 @@
+"""A running trace.
+
+A session is started by :func:`ktrace_nb.engine.start`. One thread of its own
+collects what the agent has; everything public may be called from any thread
+and at any time, also after the session is over: frames, text and ledger stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import itertools
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from ktrace_nb.compiler.build import Built
+from ktrace_nb.compiler.verifier import verifier_error
+from ktrace_nb.diagnostics import near_hint
+from ktrace_nb.errors import (
+    AgentGoneError,
+    CellError,
+    KTraceError,
+    LoadError,
+    ProbeNotFoundError,
+    RemoteError,
+    TargetError,
+)
+from ktrace_nb.kernel.facts import KernelFacts
+from ktrace_nb.stream.ledger import summary
+from ktrace_nb.stream.outputs import LEDGER, Outputs
+from ktrace_nb.targets.base import Target
+from ktrace_nb.wire.bundle import encode_bundle
+
+State = Literal["running", "done", "failed"]
+
+SNAPSHOT_S = 0.2
+"""How often maps are read while a session runs, at most."""
+
+_FIRST_SNAPSHOTS_S = (0.0, 0.02, 0.05, 0.1)
+_ANSWER_S = 10.0
+_COLLECT_BYTES = 1 << 20
+FORGOTTEN_S = 1800.0
+"""After this a session that nobody told to end ends itself."""
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When a session ends by itself."""
+
+    seconds: float | None = None
+    """``--for``; None is until stopped, but see :data:`FORGOTTEN_S`."""
+    command: str | None = None
+    """``-c``: run once everything is attached; the session ends with it."""
+
+
+class Session:
+    """A trace: its frames, its text, what was lost, and the way to stop it.
+
+    Frames are attributes (``session.bytes``), items (``session["bytes"]``) and
+    entries of :attr:`frames`; each is a fresh look at the latest data with
+    ``df.attrs["ktrace"]`` telling when, where and what was lost.
+    """
+
+    def __init__(self, name: str, target: Target, facts: KernelFacts, built: Built, limits: Limits) -> None:
+        self.name = name
+        self.target = target
+        self.built = built
+        self.limits = limits
+        self.outputs = Outputs(
+            built.bundle,
+            built.program.outputs,
+            built.events,
+            built.program.structs,
+            lambda addresses: _name_all(facts, addresses),
+        )
+        self._id = f"{name}.{next(_numbers)}"
+        self._stop = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._collect, name=f"ktrace_nb {name}", daemon=True)
+        self._started = time.monotonic()
+        self._elapsed: float | None = None
+        self.started_at = datetime.datetime.now(datetime.UTC)
+        self.state: State = "running"
+        self.message = ""
+        """Why the session ended; empty while it runs."""
+        self.workload_status: int | None = None
+        """Exit status of the ``-c`` command, negative for a signal; None without one or while it runs."""
+        self._stdout = bytearray()
+        self._stderr = bytearray()
+
+    # --- start --------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Load, attach, run the workload. All or nothing: an error leaves nothing attached.
+
+        Raises:
+            VerifierError: The kernel refused a program.
+            LoadError: It refused a map or an attachment.
+            ProbeNotFoundError: A symbol that only the target knows does not exist.
+            TargetError: The target is gone.
+        """
+        call = self.target.connection.call
+        try:
+            call("open", session=self._id)
+            self._load()
+            self._attach()
+            self._started = time.monotonic()
+            self.started_at = datetime.datetime.now(datetime.UTC)
+            if self.limits.command is not None:
+                user, group = self.target.workload_user() or (None, None)
+                call("run", session=self._id, command=self.limits.command, user=user, group=group)
+        except KTraceError as problem:
+            self._let_go()
+            self._end("failed", problem.message)
+            raise _as_load_error(problem) if isinstance(problem, RemoteError) else problem from None
+        except BaseException:
+            # An interrupt: the user gets the prompt back, the agent lets go by itself.
+            self.target.connection.post("close", session=self._id)
+            self._end("failed", "interrupted")
+            raise
+        self._thread.start()
+
+    def try_out(self, *, attach: bool) -> None:
+        """Load, attach if asked to, and let go again; raises what :meth:`start` does."""
+        call = self.target.connection.call
+        try:
+            call("open", session=self._id)
+            self._load()
+            if attach:
+                self._attach()
+        except RemoteError as problem:
+            raise _as_load_error(problem) from None
+        finally:
+            self._let_go()
+            self._end("done", "tried out")
+
+    def _let_go(self) -> None:
+        """Have the agent close the session, and wait until it has, if it is there."""
+        with contextlib.suppress(TargetError):
+            self.target.connection.call("close", session=self._id, timeout_s=_ANSWER_S)
+
+    def _load(self) -> None:
+        bundle = self.built.bundle
+        try:
+            self.target.connection.call("load", encode_bundle(bundle), session=self._id, timeout_s=120)
+        except RemoteError as error:
+            if error.code != "verifier":
+                raise
+            definition = next(p for p in bundle.programs if p.name == error.fields["program"])
+            log = str(error.fields.get("log", ""))
+            raise verifier_error(log, error.message, self.built.program, definition) from None
+
+    def _attach(self) -> None:
+        try:
+            self.target.connection.call("attach", session=self._id, timeout_s=120)
+        except RemoteError as error:
+            index = error.fields.get("point")
+            if not isinstance(index, int):
+                raise
+            request = self.built.plan.requests[index]
+            if error.code == "no_symbol":
+                what, name = f"{request.kind} target", str(error.fields.get("name"))
+                known = [str(k) for k in error.fields.get("known", ())]
+                raise ProbeNotFoundError(what, name, request.source, request.span, known) from None
+            raise CellError(error.message, request.source, request.span, hint=_attach_hint(error)) from None
+
+    # --- the collecting thread -------------------------------------------------------
+
+    def _collect(self) -> None:
+        try:
+            self._run()
+        except AgentGoneError as error:
+            self._end("failed", error.message)
+        except TargetError as error:
+            self._end("failed", error.message if self.target.connection.alive else self.target.diagnose())
+            self.target.connection.post("close", session=self._id)
+        except Exception as error:
+            self._end("failed", f"{type(error).__name__}: {error}")
+            self.target.connection.post("close", session=self._id)
+            raise
+        finally:
+            self._over.set()
+
+    def _run(self) -> None:
+        pauses = itertools.chain(_FIRST_SNAPSHOTS_S, itertools.repeat(SNAPSHOT_S))
+        due = self._started
+        reason = ""
+        while not reason:
+            now = time.monotonic()
+            with_maps = now >= due
+            if with_maps:
+                due = now + next(pauses)
+            self._ask(with_maps, max(0.0, min(due - now, self._seconds_left(), SNAPSHOT_S)))
+            # A target that takes long to read its maps out is asked less often.
+            due = max(due, time.monotonic() + 2 * (time.monotonic() - now)) if with_maps else due
+            reason = self._reason_to_end()
+        self.target.connection.call("detach", session=self._id, timeout_s=60)
+        while self._ask(True, 0.0):
+            pass
+        self.target.connection.call("close", session=self._id)
+        self._end("done", reason)
+
+    def _ask(self, with_maps: bool, wait_s: float) -> bool:
+        """Collect once; gives whether buffers hold more."""
+        reply = self.target.connection.call(
+            "collect",
+            session=self._id,
+            maps=self.outputs.map_names if with_maps else [LEDGER],
+            bytes=_COLLECT_BYTES,
+            wait_ms=round(1000 * wait_s),
+            timeout_s=_ANSWER_S,
+        )
+        out, err = self.outputs.ingest(reply.head, reply.blob)
+        self._stdout += out
+        self._stderr += err
+        workload = reply.head.get("workload")
+        if workload is not None:
+            self.workload_status = workload["status"]
+        return bool(reply.head["more"])
+
+    def _seconds_left(self) -> float:
+        limit = FORGOTTEN_S if self.limits.seconds is None else self.limits.seconds
+        return self._started + limit - time.monotonic()
+
+    def _reason_to_end(self) -> str:
+        if self._stop.is_set():
+            return "stopped"
+        if self.limits.command is not None and self.workload_status is not None:
+            return f"the command ended with status {self.workload_status}"
+        if self._seconds_left() > 0:
+            return ""
+        if self.limits.seconds is None:
+            return f"nobody stopped it for {FORGOTTEN_S / 60:.0f} minutes"
+        return f"time is up ({self.limits.seconds:g} s)"
+
+    def _end(self, state: State, message: str) -> None:
+        self._elapsed = time.monotonic() - self._started
+        self.message = message
+        self.state = state
+        self._over.set()
+
+    # --- control ----------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Ask the session to end and return at once."""
+        self._stop.set()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End the session; when this returns nothing of it is attached.
+
+        Args:
+            timeout: Seconds to wait.
+
+        Raises:
+            TargetError: The target did not confirm in time.
+        """
+        self.request_stop()
+        if not self._over.wait(timeout):
+            raise TargetError(
+                f"session {self.name!r} did not end within {timeout:g} s: {self.target.diagnose()}"
+            )
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the session to end; an interrupt stops it.
+
+        Args:
+            timeout: Seconds, None for ever.
+
+        Returns:
+            Whether it has ended.
+        """
+        try:
+            return self._over.wait(timeout)
+        except KeyboardInterrupt:
+            self.request_stop()
+            raise
+
+    @property
+    def running(self) -> bool:
+        """Whether the session collects."""
+        return self.state == "running"
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since everything was attached, up to the end of the session."""
+        return time.monotonic() - self._started if self._elapsed is None else self._elapsed
+
+    # --- results -----------------------------------------------------------------------
+
+    def frame(self, name: str, *, per_cpu: bool = False) -> pd.DataFrame:
+        """One output as a frame.
+
+        Args:
+            name: As declared in the cell.
+            per_cpu: Of a per-CPU map, one row per key and CPU instead of the sum.
+
+        Returns:
+            Columns and dtypes as :mod:`ktrace_nb.stream.layout` describes;
+            histograms as :func:`ktrace_nb.stream.histogram.log2_hist`, stacks as
+            :func:`ktrace_nb.stream.stacks.stacks_frame`. ``attrs["ktrace"]`` is
+            a dict: ``session``, ``target``, ``kernel``, ``started_at`` and
+            ``taken_at`` (ISO 8601, UTC), ``state``, ``lost`` (reason to count)
+            and ``complete``.
+
+        Raises:
+            KeyError: No such output.
+            ValueError: ``per_cpu`` of what is not counted per CPU.
+        """
+        if name not in self.outputs.names:
+            hint = near_hint(name, self.outputs.names)
+            raise KeyError(f"session {self.name!r} has no frame {name!r}" + (f"; {hint}" if hint else ""))
+        frame = self.outputs.frame(name, per_cpu=per_cpu).copy(deep=False)
+        frame.attrs["ktrace"] = self._provenance(name)
+        return frame
+
+    def _provenance(self, name: str) -> dict[str, Any]:
+        lost = summary([e for e in self.outputs.entries() if e.name == name or e.kind == "probe"])
+        return {
+            "session": self.name,
+            "target": self.target.name,
+            "kernel": self.target.hello.kernel,
+            "started_at": self.started_at.isoformat(),
+            "taken_at": self._taken_at(name).isoformat(),
+            "state": self.state,
+            "lost": lost,
+            "complete": not lost,
+        }
+
+    def _taken_at(self, name: str) -> datetime.datetime:
+        at_ns = self.outputs.snapshot_ns(name)
+        if not at_ns:
+            return datetime.datetime.now(datetime.UTC)
+        hello = self.target.hello
+        wall_s = (hello.realtime_ns + at_ns - hello.monotonic_ns) / 1e9
+        return datetime.datetime.fromtimestamp(wall_s, datetime.UTC)
+
+    @property
+    def frames(self) -> Mapping[str, pd.DataFrame]:
+        """Every output by name."""
+        return _Frames(self)
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """What was sent, what arrived, what was lost and why; see :mod:`ktrace_nb.stream.ledger`."""
+        return self.outputs.ledger()
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """Losses by reason; empty if everything is there."""
+        return summary(self.outputs.entries())
+
+    @property
+    def probes(self) -> pd.DataFrame:
+        """What each program cost.
+
+        Returns:
+            Indexed by ``program`` (str): ``hits`` (uint64), ``ns_per_hit``
+            (float64, nanoseconds; NaN if never hit), ``missed`` and
+            ``recursion`` (uint64).
+        """
+        programs = self.outputs.programs
+        hits = pd.array([p.hits for p in programs.values()], dtype="uint64")
+        cost = [p.ns / p.hits if p.hits else float("nan") for p in programs.values()]
+        columns = {
+            "hits": hits,
+            "ns_per_hit": cost,
+            "missed": pd.array([p.missed for p in programs.values()], dtype="uint64"),
+            "recursion": pd.array([p.recursion for p in programs.values()], dtype="uint64"),
+        }
+        return pd.DataFrame(columns, index=pd.Index(list(programs), name="program", dtype=object).astype(str))
+
+    @property
+    def text(self) -> str:
+        """What the programs printed with ``bpf_trace_printk``, as the kernel wrote it."""
+        return "".join(line + "\n" for line in self.outputs.text)
+
+    @property
+    def stdout(self) -> str:
+        """What the ``-c`` command wrote on standard output."""
+        return self._stdout.decode("utf-8", "replace")
+
+    @property
+    def stderr(self) -> str:
+        """What the ``-c`` command wrote on standard error."""
+        return self._stderr.decode("utf-8", "replace")
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks worth reading: compiler warnings, silent probes."""
+        found = [line for problem in self.built.problems for line in problem.lines(problem.severity)]
+        if self.state == "done":
+            silent = [name for name, counts in self.outputs.programs.items() if not counts.hits]
+            found += [f"note: program {name!r} was attached and never hit" for name in silent]
+        return found
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return self.frame(name)
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        # Only reached for what the class does not have; a table called "text" is session["text"].
+        if name.startswith("_") or "outputs" not in self.__dict__:
+            raise AttributeError(name)
+        try:
+            return self.frame(name)
+        except KeyError as error:
+            raise AttributeError(str(error.args[0])) from None
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.outputs.names]
+
+    def __repr__(self) -> str:
+        hits = sum(p.hits for p in self.outputs.programs.values())
+        lost = sum(self.losses.values())
+        parts = [self.state, f"{self.elapsed:.1f} s", f"{hits:,} hits", f"{lost:,} lost"]
+        return f"<Session {self.name}: {', '.join(parts)}; frames {', '.join(self.outputs.names)}>"
+
+
+class _Frames(Mapping[str, pd.DataFrame]):
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return self._session.frame(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._session.outputs.names)
+
+    def __len__(self) -> int:
+        return len(self._session.outputs.names)
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{name} ({len(frame)} rows)" for name, frame in self.items())
+        return f"<frames {rows}>"
+
+
+def _name_all(facts: KernelFacts, addresses: Any) -> list[str]:
+    found = facts.symbols.resolve_all(addresses)
+    return [str(s) if s else f"{a:#x}" for s, a in zip(found, addresses, strict=True)]
+
+
+def _as_load_error(error: RemoteError) -> KTraceError:
+    if error.code == "workload":
+        return KTraceError(error.message)
+    hint = None
+    if error.fields.get("errno") in ("EPERM", 1):
+        hint = "the agent lacks the privilege; run it as root"
+    return LoadError(error.message, hint=hint)
+
+
+def _attach_hint(error: RemoteError) -> str | None:
+    number = error.fields.get("errno")
+    return {
+        1: "the agent lacks the privilege; run it as root",
+        2: "the function cannot be probed: it is not there, inlined, or in a module that is not loaded",
+        22: "the kernel does not allow a probe here",
+        99: "the kernel has several functions of this name; a tracepoint or fentry names one exactly",
+        524: "this kernel was built without this kind of probe; --target lab has it",
+        95: "this kernel was built without this kind of probe; --target lab has it",
+    }.get(number if isinstance(number, int) else 0)

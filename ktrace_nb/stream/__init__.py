@@ -1,0 +1,1 @@
+"""From bytes to frames: map snapshots, ring spans, histograms, losses."""

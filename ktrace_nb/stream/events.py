@@ -1,0 +1,173 @@
+"""Event streams: records appended as they arrive, a frame at any moment.
+
+Columns grow by doubling, so appending costs what the new rows cost and a frame
+is a view of what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ktrace_nb.stream import layout as kinds
+from ktrace_nb.stream.decode import categories, distinct, finish, read_raw
+from ktrace_nb.stream.layout import Column, Layout
+from ktrace_nb.stream.records import Cut, Payloads
+
+KEEP = 5_000_000
+"""Rows a stream keeps; what comes later is counted, not kept."""
+
+_FIRST_CAPACITY = 1024
+
+
+class EventStream:
+    """The records of one output table.
+
+    Args:
+        layouts: What a record may be, best guess first. A record is read as the
+            first layout it has the size of (its buffer may pad it to 8 bytes).
+        keep: Rows kept at most.
+    """
+
+    def __init__(self, layouts: Sequence[Layout], *, keep: int = KEEP) -> None:
+        self.layouts = tuple(layouts)
+        self.tables = [_Table(layout) for layout in layouts]
+        self.keep = keep
+        self.delivered = 0
+        """Records that arrived here."""
+        self.discarded = 0
+        """Records the program gave up after reserving them."""
+        self.unread = 0
+        """Records of a size no layout has."""
+        self.not_kept = 0
+        """Records that came after ``keep`` rows."""
+
+    @property
+    def generation(self) -> int:
+        """Changes with every record."""
+        return self.delivered
+
+    def add(self, cut: Cut) -> None:
+        """Append what was in a span."""
+        self.discarded += cut.discarded
+        for payloads in cut.batches:
+            self.delivered += len(payloads)
+            self._add_batch(payloads)
+
+    def _add_batch(self, payloads: Payloads) -> None:
+        size = payloads.shape[1]
+        table = next((t for t in self.tables if t.layout.size <= size < t.layout.size + 8), None)
+        if table is None:
+            self.unread += len(payloads)
+            return
+        room = max(0, self.keep - sum(t.rows for t in self.tables))
+        self.not_kept += max(0, len(payloads) - room)
+        table.append(payloads[:room])
+
+    def frame(self) -> pd.DataFrame:
+        """Everything so far, in the order of arrival.
+
+        If records of several types came, ``type`` (str) tells them apart and
+        they follow each other type by type.
+        """
+        filled = [table for table in self.tables if table.rows]
+        if len(filled) <= 1:
+            return (filled or self.tables)[0].frame()
+        frames = [table.frame().assign(type=table.layout.type_name) for table in filled]
+        return pd.concat(frames, ignore_index=True)
+
+
+class _Table:
+    """Growing columns of one layout."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.rows = 0
+        self._columns = [_growing(column) for column in layout.columns]
+
+    def append(self, payloads: Payloads) -> None:
+        if not len(payloads):
+            return
+        for column in self._columns:
+            column.append(payloads, self.rows)
+        self.rows += len(payloads)
+
+    def frame(self) -> pd.DataFrame:
+        values = {column.name: column.values(self.rows) for column in self._columns}
+        return pd.DataFrame(values, index=pd.RangeIndex(self.rows), copy=False)
+
+
+class _Growing:
+    """One column; the stored form is the shown one."""
+
+    def __init__(self, column: Column) -> None:
+        self.name = column.name
+        self._column = column
+        self._store: NDArray[Any] | None = None
+
+    def append(self, payloads: Payloads, rows: int) -> None:
+        self._put(self._stored(read_raw(payloads, self._column)), rows)
+
+    def _stored(self, raw: NDArray[Any]) -> NDArray[Any]:
+        return raw
+
+    def _put(self, values: NDArray[Any], rows: int) -> None:
+        needed = rows + len(values)
+        if self._store is None:
+            self._store = np.empty((max(_FIRST_CAPACITY, needed), *values.shape[1:]), values.dtype)
+        if needed > len(self._store):
+            grown = np.empty((max(2 * len(self._store), needed), *values.shape[1:]), values.dtype)
+            grown[:rows] = self._store[:rows]
+            self._store = grown
+        self._store[rows:needed] = values
+
+    def _filled(self, rows: int, dtype: Any) -> NDArray[Any]:
+        return np.empty(0, dtype) if self._store is None else self._store[:rows]
+
+    def values(self, rows: int) -> Any:
+        # The rows handed out never change; later ones are written behind them.
+        view = self._filled(rows, np.dtype(self._column.dtype).newbyteorder("="))
+        view.flags.writeable = False
+        return view
+
+
+class _GrowingCategorical(_Growing):
+    """Codes grow; each distinct value is written out once."""
+
+    def __init__(self, column: Column) -> None:
+        super().__init__(column)
+        write = categories(column)
+        assert write is not None
+        self._write = write
+        self._codes: dict[bytes, int] = {}
+        self._texts: dict[str, int] = {}
+
+    def _stored(self, raw: NDArray[Any]) -> NDArray[Any]:
+        codes, values = distinct(raw)
+        for value in values:
+            if value not in self._codes:
+                self._codes[value] = self._texts.setdefault(self._write(value), len(self._texts))
+        return np.array([self._codes[value] for value in values], np.int32)[codes]
+
+    def values(self, rows: int) -> Any:
+        names = pd.Index(list(self._texts), dtype=object).astype(str)
+        return pd.Categorical.from_codes(self._filled(rows, np.int32), categories=names, validate=False)
+
+
+class _GrowingObjects(_Growing):
+    """Wide integers and lists: kept as bytes, made into objects when shown."""
+
+    def values(self, rows: int) -> Any:
+        return finish(self._filled(rows, np.dtype(self._column.dtype)), self._column)
+
+
+def _growing(column: Column) -> _Growing:
+    if column.kind in (kinds.TEXT, kinds.ENUM, kinds.IPV4, kinds.IPV6):
+        return _GrowingCategorical(column)
+    if column.kind in (kinds.WIDE, kinds.ARRAY):
+        return _GrowingObjects(column)
+    return _Growing(column)

@@ -1,0 +1,265 @@
+"""Everything a session's cell puts out, from collected bytes to frames.
+
+:meth:`Outputs.ingest` takes a reply of the agent's ``collect``; frames are built
+when asked for, from the latest snapshot. No clock and no connection here: the
+same code serves a live session and a recorded one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ktrace_nb.ir.program import LINEAR, LOG2, Output
+from ktrace_nb.kernel.btf import Btf
+from ktrace_nb.kernel.btf_format import RECORDS, Kind
+from ktrace_nb.stream.events import EventStream
+from ktrace_nb.stream.layout import Layout, layout_of, plain_layout
+from ktrace_nb.stream.ledger import Entry, kernel_losses, ledger_frame, read_counts
+from ktrace_nb.stream.maps import MapSchema, MapSnapshot
+from ktrace_nb.stream.records import cut_perf, cut_ring
+from ktrace_nb.stream.stacks import Symbolizer, stacks_frame
+from ktrace_nb.wire import bundle as b
+
+LEDGER = ""
+"""The name under which the ledger map is collected."""
+
+TEXT_LINES = 100_000
+"""Printed lines kept at most; the oldest go."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramCounts:
+    """What the kernel says of one program."""
+
+    hits: int
+    ns: int
+    """Nanoseconds of all runs together."""
+    recursion: int
+    """Runs skipped because the program was already running on that CPU."""
+    missed: int
+    """Probes missed because they nested or all return slots were taken."""
+
+
+class Outputs:
+    """Frames, text and losses of one session.
+
+    Args:
+        bundle: What was loaded.
+        outputs: What the cell's text tells of its tables.
+        events: Fields and types of what each output table carries.
+        structs: C types of the cell's structures that may be events.
+        name_addresses: Names for kernel addresses in stacks.
+    """
+
+    def __init__(
+        self,
+        bundle: b.Bundle,
+        outputs: Sequence[Output],
+        events: Mapping[str, Sequence[tuple[str, str]]],
+        structs: Sequence[str],
+        name_addresses: Symbolizer,
+    ) -> None:
+        self._structs = tuple(structs)
+        self._btf = Btf(bundle.btf) if bundle.btf else None
+        self._maps = {m.name: m for m in bundle.maps}
+        self._by_fd = {m.fd: m for m in bundle.maps}
+        self._declared = {o.name: o for o in outputs}
+        self._name_addresses = name_addresses
+        self._schemas = {m.name: MapSchema(m, self._btf) for m in bundle.maps if m.type in b.LISTABLE_TYPES}
+        self.streams = {
+            m.name: EventStream(self._event_layouts(m.name, events.get(m.name, ())))
+            for m in bundle.maps
+            if m.role in ("ring", "perf_output")
+        }
+        self._snapshots: dict[str, MapSnapshot] = {}
+        self._frames: dict[tuple[str, bool], tuple[int, pd.DataFrame]] = {}
+        self._counts: dict[int, dict[str, int]] = {}
+        self._lock = threading.Lock()
+        self.programs = {p.name: ProgramCounts(0, 0, 0, 0) for p in bundle.programs}
+        self.text: list[str] = []
+        """Lines printed by the programs, as the kernel wrote them."""
+        self.lines_printed = 0
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all frames: as declared, then what macros made."""
+        known = [*self.streams, *self._schemas]
+        first = [name for name in self._declared if name in known]
+        return [*first, *(name for name in known if name not in self._declared)]
+
+    @property
+    def map_names(self) -> list[str]:
+        """Maps to be collected, the ledger included."""
+        return [*self._schemas, LEDGER]
+
+    def kind(self, name: str) -> str:
+        """``histogram``, ``events``, ``stacks`` or ``map``."""
+        if name in self.streams:
+            return "events"
+        if self._maps[name].type == b.STACK_TRACE:
+            return "stacks"
+        kind = self._declared[name].kind if name in self._declared else "map"
+        return kind if kind != "histogram" or self._schemas[name].bucket else "map"
+
+    def scale(self, name: str) -> str:
+        """Of a histogram: ``log2`` or ``linear``.
+
+        What the text of the cell says, unless there are buckets that no power of
+        two has: then the numbers mean something else.
+        """
+        if name not in self._declared or self._declared[name].scale != LOG2:
+            return LINEAR
+        return LOG2 if self._schemas[name].fits_log2(self._snapshot(name)) else LINEAR
+
+    # --- in --------------------------------------------------------------------------
+
+    def ingest(self, head: Mapping[str, Any], blob: bytes) -> tuple[bytes, bytes]:
+        """Take in what the agent collected; gives the workload's stdout and stderr in it."""
+        view = memoryview(blob)
+        at = 0
+
+        def take(size: int) -> memoryview:
+            nonlocal at
+            at += size
+            return view[at - size : at]
+
+        with self._lock:
+            for fd, _cpu, size in head["spans"]:
+                definition = self._by_fd[fd]
+                cut = cut_ring if definition.role == "ring" else cut_perf
+                self.streams[definition.name].add(cut(bytes(take(size))))
+            for name, count, stride, at_ns in head["maps"]:
+                key_size = 4 if name == LEDGER else self._maps[name].key_size
+                keys, values = bytes(take(count * key_size)), bytes(take(count * stride))
+                if name == LEDGER:
+                    self._read_ledger(values, stride)
+                else:
+                    self._snapshots[name] = MapSnapshot(keys, values, stride, at_ns)
+            self.programs.update({name: ProgramCounts(*counts) for name, counts in head["programs"].items()})
+            self._read_text(bytes(take(head.get("text", 0))))
+        workload = head.get("workload") or {}
+        return bytes(take(workload.get("stdout", 0))), bytes(take(workload.get("stderr", 0)))
+
+    def _read_ledger(self, values: bytes, stride: int) -> None:
+        for slot, row in enumerate(read_counts(values, stride)):
+            self._counts[slot] = {name: int(n) for name, n in zip(b.LEDGER_FIELDS, row, strict=True)}
+
+    def _read_text(self, data: bytes) -> None:
+        lines = data.decode("utf-8", "replace").splitlines()
+        self.lines_printed += len(lines)
+        self.text += lines
+        del self.text[:-TEXT_LINES]
+
+    # --- out -------------------------------------------------------------------------
+
+    def generation(self, name: str) -> int:
+        """Changes whenever the frame may have."""
+        stream = self.streams.get(name)
+        if stream is not None:
+            return stream.generation
+        snapshot = self._snapshots.get(name)
+        return snapshot.at_ns if snapshot else 0
+
+    def frame(self, name: str, *, per_cpu: bool = False) -> pd.DataFrame:
+        """A frame as it stands; the same object as long as nothing new has come.
+
+        Raises:
+            KeyError: No output of that name.
+            ValueError: ``per_cpu`` of what is not counted per CPU.
+        """
+        with self._lock:
+            generation = self.generation(name)
+            kept = self._frames.get((name, per_cpu))
+            if kept is None or kept[0] != generation:
+                kept = generation, self._build(name, per_cpu)
+                self._frames[name, per_cpu] = kept
+            return kept[1]
+
+    def _build(self, name: str, per_cpu: bool) -> pd.DataFrame:
+        if name in self.streams:
+            if per_cpu:
+                raise ValueError(f"{name!r} is no per-CPU map")
+            return self.streams[name].frame()
+        schema, snapshot = self._schemas[name], self._snapshot(name)
+        if schema.definition.type == b.STACK_TRACE:
+            return stacks_frame(snapshot, self._name_addresses)
+        if self.kind(name) == "histogram" and not per_cpu:
+            return schema.histogram(snapshot, log2=self.scale(name) == LOG2)
+        return schema.frame(snapshot, per_cpu=per_cpu)
+
+    def _snapshot(self, name: str) -> MapSnapshot:
+        empty = MapSnapshot(b"", b"", _stride(self._maps[name]), 0)
+        return self._snapshots.get(name, empty)
+
+    def snapshot_ns(self, name: str) -> int:
+        """When the map behind a frame was read, ``CLOCK_MONOTONIC`` of the target; 0 for events."""
+        snapshot = self._snapshots.get(name)
+        return snapshot.at_ns if snapshot else 0
+
+    def entries(self) -> list[Entry]:
+        """The ledger, a line per output and probe."""
+        with self._lock:
+            found = [self._output_entry(m) for m in self._maps.values() if m.slot >= 0]
+            for name, counts in self.programs.items():
+                losses = {"missed": counts.missed, "recursion": counts.recursion}
+                found.append(
+                    Entry(name, "probe", counts.hits + sum(losses.values()), counts.hits, losses=losses)
+                )
+        return found
+
+    def _output_entry(self, definition: b.MapDef) -> Entry:
+        counts = self._counts.get(definition.slot, dict.fromkeys(b.LEDGER_FIELDS, 0))
+        stream = self.streams.get(definition.name)
+        losses = kernel_losses(counts, is_stream=stream is not None)
+        if stream is None:
+            return Entry(definition.name, "map", losses=losses)
+        losses.update(unread=stream.unread, not_kept=stream.not_kept)
+        return Entry(
+            definition.name,
+            "events",
+            counts["submitted"],
+            stream.delivered,
+            stream.discarded,
+            losses,
+        )
+
+    def ledger(self) -> pd.DataFrame:
+        """The ledger as :func:`~ktrace_nb.stream.ledger.ledger_frame` lays it out."""
+        return ledger_frame(self.entries())
+
+    # --- types of events ----------------------------------------------------------------
+
+    def _event_layouts(self, name: str, fields: Sequence[tuple[str, str]]) -> list[Layout]:
+        """What a record may be: clang's word first, then what the text suggests, then bytes."""
+        btf = self._btf
+        if btf is None:
+            return [plain_layout(8, "value")]
+        members = [field for field, _ in fields]
+        wanted = self._declared[name].type_names if name in self._declared else ()
+        found: dict[str, Layout] = {}
+        for text in (*self._structs, *wanted):
+            keyword, _, tag = text.rpartition(" ")
+            kinds = RECORDS if keyword in ("struct", "union") else {Kind.TYPEDEF, Kind.INT}
+            for type_id in btf.find(tag if keyword in ("struct", "union") else text, *kinds)[:1]:
+                if text in wanted or (members and _members(btf, type_id) == members):
+                    found[text] = layout_of(btf, type_id, "value")
+        # bcc knows the fields of the structure that was submitted last in the text.
+        exact = [t for t in found if members and t not in wanted]
+        order = [*exact, *(t for t in wanted if t in found)]
+        return [found[text] for text in dict.fromkeys(order)] or [plain_layout(8, "value")]
+
+
+def _members(btf: Btf, type_id: int) -> list[str]:
+    resolved = btf.resolve(type_id)
+    return [member.name for member in btf.members(resolved)] if btf.kind(resolved) in RECORDS else []
+
+
+def _stride(definition: b.MapDef) -> int:
+    return (
+        (definition.value_size + 7) // 8 * 8 if definition.type in b.PERCPU_TYPES else definition.value_size
+    )

@@ -1,0 +1,106 @@
+"""Spans of ring and perf buffers, cut into records.
+
+A span is whole records one after the other, as the agent copied it. Most spans
+hold records of one size: one strided compare proves it, and the payloads are a
+view. Otherwise the chain of headers is walked.
+
+BPF ring (``include/uapi/linux/bpf.h``): u32 length with ``BUSY`` and ``DISCARD``
+bits, u32 page offset, payload, padded to 8 bytes. Perf buffer: ``struct
+perf_event_header`` {u32 type, u16 misc, u16 size}; a sample is a u32 length and
+the payload; a lost record is u64 id, u64 count.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DISCARD = 1 << 30
+LENGTH = DISCARD - 1
+PERF_SAMPLE, PERF_LOST = 9, 2
+
+Payloads = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What was in a span."""
+
+    batches: tuple[Payloads, ...]
+    """Records, those of one size together, each batch in the order of the span."""
+    discarded: int = 0
+    """Records the program gave up after reserving them."""
+    lost: int = 0
+    """Records the kernel says it dropped."""
+
+
+def cut_ring(span: bytes) -> Cut:
+    """The records of a BPF ring's span.
+
+    Raises:
+        ValueError: The span does not end where its last record does.
+    """
+    if not span:
+        return Cut(())
+    words = np.frombuffer(span, "<u4")
+    first = int(words[0])
+    stride = (first + 15) & ~7
+    if first <= LENGTH and len(span) % stride == 0 and (words[:: stride // 4] == first).all():
+        rows = np.frombuffer(span, np.uint8).reshape(-1, stride)
+        return Cut((rows[:, 8 : 8 + first],))
+    places: dict[int, list[int]] = {}
+    discarded = 0
+    for at, header in _walk_ring(span):
+        if header & DISCARD:
+            discarded += 1
+        else:
+            places.setdefault(header & LENGTH, []).append(at + 8)
+    return Cut(tuple(_gather(span, at, size) for size, at in places.items()), discarded)
+
+
+def _walk_ring(span: bytes) -> Iterator[tuple[int, int]]:
+    read = struct.Struct("<I").unpack_from
+    at = 0
+    while at < len(span):
+        (header,) = read(span, at)
+        yield at, header
+        at += ((header & LENGTH) + 15) & ~7
+    if at != len(span):
+        raise ValueError("a ring span ends in the middle of a record")
+
+
+def cut_perf(span: bytes) -> Cut:
+    """The samples of one CPU's perf buffer.
+
+    Raises:
+        ValueError: The span does not end where its last record does.
+    """
+    if not span:
+        return Cut(())
+    heads = np.frombuffer(span, "<u8")
+    stride = int(heads[0]) >> 48
+    is_sample = int(heads[0]) & 0xFFFFFFFF == PERF_SAMPLE
+    if is_sample and stride and len(span) % stride == 0 and (heads[:: stride // 8] == heads[0]).all():
+        rows = np.frombuffer(span, np.uint8).reshape(-1, stride)
+        return Cut((rows[:, 12:],))
+    places: dict[int, list[int]] = {}
+    at = lost = 0
+    while at < len(span):
+        kind, _, size = struct.unpack_from("<IHH", span, at)
+        if kind == PERF_SAMPLE:
+            places.setdefault(size - 12, []).append(at + 12)
+        elif kind == PERF_LOST:
+            lost += struct.unpack_from("<Q", span, at + 16)[0]
+        at += size or len(span)
+    if at != len(span):
+        raise ValueError("a perf span ends in the middle of a record")
+    return Cut(tuple(_gather(span, at, size) for size, at in places.items()), lost=lost)
+
+
+def _gather(span: bytes, places: list[int], size: int) -> Payloads:
+    data = np.frombuffer(span, np.uint8)
+    return data[np.array(places)[:, None] + np.arange(size)]

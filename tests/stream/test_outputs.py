@@ -1,0 +1,176 @@
+"""From what the agent collects to frames and the ledger, without a kernel."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ktrace_nb.ir.program import LINEAR, LOG2, Output
+from ktrace_nb.kernel.btf_format import Kind
+from ktrace_nb.stream.outputs import LEDGER, Outputs
+from ktrace_nb.wire import bundle as b
+from tests.kernel_facts.btf_writer import BtfWriter
+
+CPUS = 2
+
+
+def make() -> Outputs:
+    types = BtfWriter()
+    u32, u64 = types.integer("unsigned int", 4), types.integer("unsigned long long", 8)
+    char = types.integer("char", 1, signed=True)
+    event = [("at", u64, 0), ("comm", types.array(char, 8), 64)]
+    types.record("event", 16, event)
+    types.refer(Kind.TYPEDEF, u64, "u64")
+    maps = (
+        b.MapDef(1, "calls", b.HASH, 4, 8, 100, btf_key=u32, btf_value=u64, slot=0),
+        b.MapDef(2, "sizes", b.ARRAY, 4, 8, 64, btf_key=u32, btf_value=u64, slot=1),
+        b.MapDef(3, "per_cpu", b.PERCPU_HASH, 4, 4, 100, btf_key=u32, btf_value=u32, slot=2),
+        b.MapDef(4, "ring", b.RINGBUF, 0, 0, 4096, slot=3, role="ring"),
+        b.MapDef(5, "stacks", b.STACK_TRACE, 4, 8 * 127, 64, slot=4),
+    )
+    program = b.ProgramDef("kprobe__f", b.KPROBE, "GPL", b"")
+    outputs = [Output("calls", "map"), Output("sizes", "histogram", LOG2), Output("ring", "events")]
+    fields = {"ring": [("at", "u64"), ("comm", "char[8]")]}
+    return Outputs(
+        b.Bundle(maps, (program,), (), types.blob()),
+        outputs,
+        fields,
+        ["struct event"],
+        lambda addresses: [f"f+{a:#x}" for a in addresses],
+    )
+
+
+def collected(outputs: Outputs, **parts: Any) -> None:
+    """Hand over a reply as the agent makes it."""
+    head: dict[str, Any] = {"spans": [], "maps": [], "programs": {}}
+    blob = b""
+    for fd, span in parts.get("spans", []):
+        head["spans"].append([fd, -1, len(span)])
+        blob += span
+    for name, keys, values, stride in parts.get("maps", []):
+        head["maps"].append([name, len(values) // stride, stride, 1000])
+        blob += keys + values
+    head["programs"] = parts.get("programs", {})
+    text = parts.get("text", b"")
+    head["text"] = len(text)
+    outputs.ingest(head, blob + text)
+
+
+def ring_record(at: int, comm: bytes) -> bytes:
+    return struct.pack("<IIQ8s", 16, 0, at, comm)
+
+
+def test_a_hash_is_indexed_by_its_key() -> None:
+    outputs = make()
+    collected(outputs, maps=[("calls", struct.pack("<2I", 7, 9), struct.pack("<2Q", 1, 2**64 - 1), 8)])
+    frame = outputs.frame("calls")
+    assert frame.index.name == "key"
+    assert frame["value"].to_dict() == {7: 1, 9: 2**64 - 1}
+
+
+def test_a_frame_is_built_once_per_snapshot() -> None:
+    outputs = make()
+    collected(outputs, maps=[("calls", b"\7\0\0\0", struct.pack("<Q", 1), 8)])
+    assert outputs.frame("calls") is outputs.frame("calls")
+
+
+def test_a_histogram_is_laid_out_by_its_buckets() -> None:
+    outputs = make()
+    values = [0] * 64
+    values[3], values[5] = 10, 20
+    collected(outputs, maps=[("sizes", struct.pack("<64I", *range(64)), struct.pack("<64Q", *values), 8)])
+    frame = outputs.frame("sizes")
+    assert frame["count"].tolist() == [10, 0, 20]
+    assert frame["low"].tolist() == [4, 8, 16]
+
+
+def test_buckets_that_no_power_of_two_has_make_a_linear_histogram() -> None:
+    outputs = make()
+    assert outputs.scale("sizes") == LOG2
+    collected(outputs, maps=[("sizes", struct.pack("<2I", 3, 65), struct.pack("<2Q", 1, 2), 8)])
+    assert outputs.scale("sizes") == LINEAR
+    frame = outputs.frame("sizes")
+    assert frame.loc[[3, 65], "low"].tolist() == [3, 65]
+    assert frame["count"].sum() == 3
+
+
+def test_per_cpu_values_are_summed_wide_and_can_be_split() -> None:
+    outputs = make()
+    values = struct.pack("<I4xI4x", 2**32 - 1, 2**32 - 1)
+    collected(outputs, maps=[("per_cpu", b"\7\0\0\0", values, 16)])
+    assert outputs.frame("per_cpu")["value"].to_dict() == {7: 2 * (2**32 - 1)}
+    split = outputs.frame("per_cpu", per_cpu=True)
+    assert split["value"].to_dict() == {(7, 0): 2**32 - 1, (7, 1): 2**32 - 1}
+    with pytest.raises(ValueError, match="no per-CPU map"):
+        outputs.frame("calls", per_cpu=True)
+
+
+def test_events_are_appended_and_earlier_frames_stay_as_they_were() -> None:
+    outputs = make()
+    collected(outputs, spans=[(4, ring_record(1, b"bash") + ring_record(2, b"sh"))])
+    first = outputs.frame("ring")
+    collected(outputs, spans=[(4, ring_record(3, b"bash"))])
+    assert first["at"].tolist() == [1, 2]
+    frame = outputs.frame("ring")
+    assert frame["at"].tolist() == [1, 2, 3]
+    assert list(frame["comm"]) == ["bash", "sh", "bash"]
+    assert isinstance(frame["comm"].dtype, pd.CategoricalDtype)
+
+
+def test_records_of_another_size_are_counted_not_guessed() -> None:
+    outputs = make()
+    collected(outputs, spans=[(4, struct.pack("<II", 40, 0) + bytes(40))])
+    assert outputs.frame("ring").empty
+    entry = next(e for e in outputs.entries() if e.name == "ring")
+    assert entry.losses["unread"] == 1
+
+
+def test_the_ledger_adds_up_over_cpus_and_parties() -> None:
+    outputs = make()
+    rows = [[0] * 6 for _ in range(5 * CPUS)]
+    rows[0 * CPUS][2] = 3  # calls: 3 updates refused, the map was full
+    rows[3 * CPUS][0], rows[3 * CPUS + 1][0] = 4, 2  # ring: submitted on either CPU
+    rows[3 * CPUS + 1][1] = 5  # ring: dropped
+    values = b"".join(struct.pack("<6Q", *row) for row in rows)
+    collected(
+        outputs,
+        spans=[(4, ring_record(1, b"a"))],
+        maps=[(LEDGER, struct.pack("<5I", *range(5)), values, 48 * CPUS)],
+        programs={"kprobe__f": [100, 5000, 1, 2]},
+    )
+    ledger = outputs.ledger()
+    assert ledger["map_full"]["calls"] == 3
+    assert [ledger[c]["ring"] for c in ("submitted", "delivered", "ring_full", "lost")] == [6, 1, 5, 5]
+    assert [ledger[c]["kprobe__f"] for c in ("submitted", "delivered", "lost")] == [103, 100, 3]
+    assert str(ledger["lost"].dtype) == "uint64"
+
+
+def test_stacks_get_names() -> None:
+    outputs = make()
+    values = struct.pack("<127Q", 0x10, 0x20, *[0] * 125)
+    collected(outputs, maps=[("stacks", struct.pack("<I", 5), values, 8 * 127)])
+    frame = outputs.frame("stacks")
+    assert frame.loc[5, "frames"] == ("f+0x10", "f+0x20")
+    assert frame.loc[5, "depth"] == 2
+
+
+def test_empty_outputs_have_the_right_columns() -> None:
+    outputs = make()
+    assert outputs.names == ["calls", "sizes", "ring", "per_cpu", "stacks"]
+    assert {n: list(outputs.frame(n).columns) for n in outputs.names} == {
+        "calls": ["value"],
+        "sizes": ["low", "high", "count"],
+        "ring": ["at", "comm"],
+        "per_cpu": ["value"],
+        "stacks": ["depth", "frames", "addresses"],
+    }
+
+
+def test_printed_lines_are_kept_and_counted() -> None:
+    outputs = make()
+    collected(outputs, text=b"one\ntwo\n")
+    assert outputs.text == ["one", "two"]
+    assert outputs.lines_printed == 2
