@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import pytest
+
+from ktrace_nb.widgets.pace import BLIND_HZ, BLIND_TICKS, MOST_HZ, PATIENCE_S, Pace
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pace(clock: Clock) -> Pace:
+    return Pace(clock)
+
+
+def test_nothing_is_due_before_a_page_says_that_it_shows_the_panel(pace: Pace) -> None:
+    assert pace.due_s() is None
+    pace.hear("a", None, direct=True)
+    assert pace.due_s() == 0
+
+
+def test_the_next_update_waits_for_the_acknowledgement_and_for_the_rate(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", None, direct=True)
+    tick = pace.sent()
+    clock.now += 1
+    assert pace.due_s() == pytest.approx(PATIENCE_S - 1)
+    pace.hear("a", tick, direct=True)
+    assert pace.due_s() == 0
+    tick = pace.sent()
+    pace.hear("a", tick, direct=True)
+    assert pace.due_s() == pytest.approx(1 / MOST_HZ)
+
+
+def test_a_page_that_fell_silent_is_not_waited_for_and_may_come_back(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", None, direct=True)
+    tick = pace.sent()
+    clock.now += PATIENCE_S
+    assert pace.due_s() is None
+    pace.hear("a", tick, direct=True)
+    assert pace.due_s() == 0
+
+
+def test_a_trace_without_news_is_not_silence(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", None, direct=True)
+    pace.hear("a", pace.sent(), direct=True)
+    clock.now += 3600
+    assert pace.due_s() == 0
+
+
+def test_the_slower_of_two_pages_sets_the_pace_until_it_falls_silent(pace: Pace, clock: Clock) -> None:
+    pace.hear("quick", None, direct=True)
+    pace.hear("slow", None, direct=True)
+    tick = pace.sent()
+    pace.hear("quick", tick, direct=True)
+    clock.now += 1
+    assert pace.due_s() == pytest.approx(PATIENCE_S - 1)
+    clock.now += PATIENCE_S
+    assert pace.due_s() == 0
+
+
+def test_a_closed_view_is_forgotten(pace: Pace) -> None:
+    pace.hear("a", None, direct=True)
+    pace.sent()
+    pace.leave("a")
+    pace.leave("never seen")
+    assert pace.due_s() is None
+
+
+def test_a_new_view_of_an_old_panel_owes_nothing(pace: Pace) -> None:
+    pace.hear("a", None, direct=True)
+    pace.sent()
+    pace.leave("a")
+    pace.hear("b", None, direct=True)
+    assert pace.due_s() == pytest.approx(1 / MOST_HZ, abs=1e-6)
+
+
+def test_a_late_acknowledgement_does_not_take_back_a_newer_one(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", None, direct=True)
+    first, second = pace.sent(), pace.sent()
+    pace.hear("a", second, direct=True)
+    pace.hear("a", first, direct=False)
+    clock.now += 1
+    assert pace.due_s() == 0
+
+
+def test_a_page_cannot_acknowledge_the_future(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", 10**9, direct=True)
+    pace.sent()
+    clock.now += 1
+    assert pace.due_s() == pytest.approx(PATIENCE_S - 1)
+
+
+def test_a_page_without_the_control_channel_gets_a_bounded_number_of_slow_updates(
+    pace: Pace, clock: Clock
+) -> None:
+    pace.hear("a", None, direct=False)
+    sent = 0
+    for _ in range(200):
+        if pace.due_s() == 0:
+            pace.sent()
+            sent += 1
+        clock.now += 1 / MOST_HZ
+    assert sent == BLIND_TICKS
+    assert 200 / MOST_HZ > BLIND_TICKS / BLIND_HZ  # there was time for more
+    assert pace.due_s() is None

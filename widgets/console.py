@@ -1,0 +1,85 @@
+"""Console text, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import anywidget
+import pandas as pd
+import traitlets
+
+from ktrace_nb.stream.text import printable
+from ktrace_nb.widgets import assets, direct
+from ktrace_nb.widgets.source import ViewData
+
+LINES = 1000
+
+
+def new_lines(frame: pd.DataFrame, after: int, most: int = LINES) -> tuple[list[str], int]:
+    """The lines of a text frame that were not shown yet, printable.
+
+    Args:
+        frame: One column ``text``, indexed by line number, ascending.
+        after: The number of the last line shown, -1 if none.
+        most: Only so many of the latest lines are kept on screen.
+
+    Returns:
+        The lines, and the number of the last one (``after`` if there is none).
+    """
+    numbers = frame.index.to_numpy()
+    first = max(int(numbers.searchsorted(after, side="right")), len(frame) - most)
+    added = frame["text"].iloc[first:].tolist()
+    last = int(numbers[-1]) if len(numbers) else after
+    return [printable(str(line).expandtabs(8)) for line in added], max(last, after)
+
+
+class TextView(anywidget.AnyWidget):
+    """Only new lines are sent; a page that comes later asks for the others.
+
+    Args:
+        view: The text as it stands.
+        changed: Called, from any thread, when a page asks for all lines.
+    """
+
+    _esm = assets.module("text.js")
+    _css = assets.read("text.css")
+
+    address = traitlets.Unicode().tag(sync=True)
+    title = traitlets.Unicode().tag(sync=True)
+    most = traitlets.Int(LINES).tag(sync=True)
+
+    def __init__(self, view: ViewData, changed: Callable[[], None]) -> None:
+        self._last = -1
+        self._resend = False
+        self._changed = changed
+        super().__init__(address=uuid4().hex, title=printable(view.name))
+        direct.register(self.address, self.receive)
+        self.on_msg(lambda _widget, content, _buffers: self.receive(content))
+
+    @property
+    def stale(self) -> bool:
+        """Whether it has to be drawn again although the frame is the same."""
+        return self._resend
+
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """Take a page's request for all lines; any thread."""
+        if message.get("resend"):
+            self._resend = True
+            self._changed()
+
+    def update(self, view: ViewData) -> bool:
+        """Send the lines that are new; say whether there were any."""
+        fresh, self._resend = self._resend, False
+        lines, last = new_lines(view.frame, -1 if fresh else self._last, self.most)
+        if not lines and not fresh:
+            return False
+        self._last = last
+        self.send({"lines": lines, "fresh": fresh, "before": last + 1 - len(lines)})
+        return True
+
+    def close(self) -> None:
+        """Take it out of the page and of the kernel."""
+        direct.unregister(self.address)
+        super().close()

@@ -1,0 +1,81 @@
+"""Put a panel on display. The one module here that knows IPython.
+
+Two outputs: the live panel, and below it the picture that stays, which the
+panel hides while it lives. One output with both would not do: a trusted
+JupyterLab shows "model not found" for a widget without a kernel, whatever else
+the output offers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.core.getipython import get_ipython
+from IPython.display import publish_display_data
+
+from ktrace_nb.widgets import direct
+from ktrace_nb.widgets.headline import headline
+from ktrace_nb.widgets.panel import Panel
+from ktrace_nb.widgets.source import PanelSource
+
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+
+_panels: dict[str, tuple[str, list[Panel]]] = {}
+"""The panels of each cell by its id, with the request that ran the cell."""
+
+
+def show(source: PanelSource, view: str = "auto") -> Panel:
+    """Display a trace where the cell that runs puts its output.
+
+    In a notebook that is a live panel and the picture that stays when the
+    notebook is saved; call :meth:`Panel.finish` when the trace is over, so that
+    the picture is the final one even where nobody was looking. In a terminal it
+    is one line of text. A cell that is run again closes the panels of its last run.
+
+    Args:
+        source: The trace.
+        view: Which of its frames to show: ``"auto"`` for all, ``"none"`` for the
+            picture alone, a kind such as ``"table"``, or the name of one.
+
+    Raises:
+        OptionError: The trace has no such view.
+    """
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None:
+        panel = Panel(source, view=view)
+        print(headline(source.name, source.status()).text)
+        return panel
+
+    panel = Panel(source, view=view, saved=lambda picture: _keep(panel, picture, update=True))
+    _replace(panel, kernel)
+    if view != "none":
+        direct.install(kernel)
+        live = {_WIDGET: {"version_major": 2, "version_minor": 0, "model_id": panel.widget.model_id}}
+        _send({**live, "text/plain": ""})
+    _keep(panel, panel.picture())
+    return panel
+
+
+def _keep(panel: Panel, bundle: Mapping[str, str], *, update: bool = False) -> None:
+    """Show or replace the picture that stays."""
+    _send(dict(bundle), transient={"display_id": f"ktrace-{panel.address}"}, update=update)
+
+
+def _send(bundle: dict[str, Any], **how: Any) -> None:
+    publish_display_data(bundle, **how)  # type: ignore[no-untyped-call]  # IPython's is not
+
+
+def _replace(panel: Panel, kernel: Any) -> None:
+    """Note the panel's cell and close what an earlier run of it left."""
+    request = kernel.get_parent("shell") if hasattr(kernel, "get_parent") else {}
+    cell = request.get("metadata", {}).get("cellId")
+    run = request.get("header", {}).get("msg_id", "")
+    if cell is None:
+        return
+    earlier, panels = _panels.get(cell, (run, []))
+    if earlier != run:
+        for old in panels:
+            old.close()
+        panels = []
+    _panels[cell] = run, [*panels, panel]

@@ -1,0 +1,81 @@
+"""How fast a page is sent updates: as fast as it draws them.
+
+Jupyter has no back-pressure: whatever is sent to a slow or closed page piles up
+in the server or the browser. So every update ends with a numbered tick, the page
+acknowledges the tick when it has drawn a frame, and the next update waits for
+that. A hidden tab draws no frames, a closed page acknowledges nothing: both get
+one update and then none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MOST_HZ = 5.0
+PATIENCE_S = 5.0
+"""A page that has not acknowledged for so long is not waited for."""
+
+BLIND_HZ = 1.0
+BLIND_TICKS = 30
+"""A page that cannot reach the control channel is silent while a cell runs; it
+gets this many updates, at ``BLIND_HZ``, before that counts as silence."""
+
+
+@dataclass(slots=True)
+class _View:
+    acknowledged: int
+    direct: bool
+
+
+class Pace:
+    """The acknowledgements of every view of one panel. Not thread-safe.
+
+    Args:
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._views: dict[str, _View] = {}
+        self._sent = 0
+        self._sent_at = float("-inf")
+
+    def hear(self, view: str, tick: int | None, *, direct: bool) -> None:
+        """Note that a view drew a tick, or is new and shows all there is (``None``)."""
+        known = self._views.get(view)
+        acknowledged = self._sent if tick is None else min(tick, self._sent)
+        if known is not None:
+            # A message that took the slow way may arrive late.
+            acknowledged = max(acknowledged, known.acknowledged)
+            direct = direct or known.direct
+        self._views[view] = _View(acknowledged, direct)
+
+    def leave(self, view: str) -> None:
+        """Forget a view that was closed."""
+        self._views.pop(view, None)
+
+    def sent(self) -> int:
+        """Note that an update goes out now and return the number of its tick."""
+        self._sent += 1
+        self._sent_at = self._clock()
+        return self._sent
+
+    def due_s(self) -> float | None:
+        """Seconds until the next update may go out, None if nobody is looking."""
+        now = self._clock()
+        waits = [wait for view in self._views.values() if (wait := self._wait_s(view, now)) is not None]
+        if not waits:
+            return None
+        return max(0.0, self._sent_at + 1 / MOST_HZ - now, *waits)
+
+    def _wait_s(self, view: _View, now: float) -> float | None:
+        """How long to wait for one view; None if it fell silent."""
+        behind = self._sent - view.acknowledged
+        if not behind:
+            return 0.0
+        if not view.direct and behind < BLIND_TICKS:
+            return max(0.0, self._sent_at + 1 / BLIND_HZ - now)
+        left = self._sent_at + PATIENCE_S - now
+        return left if left > 0 else None

@@ -1,0 +1,119 @@
+"""Histograms as SVG, for saved notebooks, exports and reports.
+
+Written out by hand: a picture takes a fraction of a millisecond, needs no open
+page, and looks like the live one because both draw the same
+:class:`~ktrace_nb.widgets.chart.Picture`. The background is transparent and the
+ink a middle grey, so that it can be read on a light and on a dark page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import Literal
+
+import pandas as pd
+
+from ktrace_nb.widgets.chart import Chart, Picture, histogram_picture
+
+WIDTH = 720
+INK = "#737b85"
+"""Contrast 4.3 on white and 4.4 on the dark theme's #111 (WCAG 2 formula)."""
+
+BAR = "#3182bd"
+"""Told from the ink by lightness alone, so also without colour vision."""
+
+_LEFT, _RIGHT, _TITLE, _AXIS = 64, 16, 24, 46
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+
+
+def chart_height(count: int) -> int:
+    """Pixels of height for the bars of each of ``count`` charts."""
+    return 200 if count == 1 else 130 if count == 2 else 90
+
+
+def histogram_svg(
+    frame: pd.DataFrame,
+    *,
+    name: str = "",
+    scale: Literal["log2", "linear"] = "log2",
+    unit: str = "",
+    label: str = "",
+) -> str:
+    """Draw a histogram frame as a stand-alone SVG document.
+
+    The arguments are those of :func:`ktrace_nb.widgets.chart.histogram_picture`.
+
+    Raises:
+        ValueError: The frame is not a histogram, or there is no such scale.
+    """
+    return picture_svg(histogram_picture(frame, name=name, scale=scale, unit=unit, label=label))
+
+
+def picture_svg(picture: Picture) -> str:
+    """Draw a picture as a stand-alone SVG document."""
+    count = len(picture.charts)
+    bars_height = chart_height(count)
+    head = _TITLE if picture.name else 4
+    # Charts with a title of their own need a line above their bars.
+    step = bars_height + (34 if count > 1 or (count and picture.charts[0].title) else 26)
+    foot = _AXIS + (18 if picture.left_out else 0)
+    height = head + (count * step + foot if count else 30)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" font-family="{_FONT}" font-size="12" fill="{INK}">'
+    ]
+    if picture.name:
+        lines.append(f'<text x="0" y="15" font-size="14" font-weight="600">{escape(picture.name)}</text>')
+    if not count:
+        lines.append(f'<text x="0" y="{head + 18}">nothing counted yet</text>')
+    for number, chart in enumerate(picture.charts):
+        bottom = head + (number + 1) * step
+        lines += _chart(picture, chart, bottom, bars_height)
+        if number == 0:
+            y = bottom - bars_height - 11
+            lines.append(f'<text x="{_LEFT - 8}" y="{y}" text-anchor="end">count</text>')
+    if count:
+        lines += _value_axis(picture, head + count * step)
+    if picture.left_out:
+        lines.append(f'<text x="{_LEFT}" y="{height - 6}">{picture.left_out:,} more not drawn</text>')
+    lines.append("</svg>")
+    return "\n".join(lines)
+
+
+def _x(picture: Picture, at: float) -> float:
+    first, last = picture.span
+    return _LEFT + (at - first) / (last - first) * (WIDTH - _LEFT - _RIGHT)
+
+
+def _chart(picture: Picture, chart: Chart, bottom: int, height: int) -> Iterator[str]:
+    total = f"total {chart.total:,}"
+    title = f"{chart.title} · {total}" if chart.title else total
+    anchor = f'x="{_LEFT}"' if chart.title else f'x="{WIDTH - _RIGHT}" text-anchor="end"'
+    yield f'<text {anchor} y="{bottom - height - 11}">{escape(title)}</text>'
+    for tick in chart.ticks:
+        y = bottom - tick.at / chart.top * height
+        yield f'<path d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}" stroke="{INK}" stroke-opacity=".25"/>'
+        yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(tick.label)}</text>'
+    unit = escape(picture.unit and f" {picture.unit}")
+    yield f'<g fill="{BAR}">'
+    for left, tall, name in zip(picture.left_edges, chart.heights, picture.labels, strict=True):
+        if tall:
+            x0, x1 = _x(picture, float(left)) + 1, _x(picture, float(left) + 1) - 1
+            # A single count among millions is still seen: a bar is a pixel at least.
+            pixels = max(1.0, float(tall) / chart.top * height)
+            yield (
+                f'<rect x="{x0:.1f}" y="{bottom - pixels:.1f}" width="{x1 - x0:.1f}" '
+                f'height="{pixels:.1f}"><title>{escape(name)}{unit}: {int(tall):,}</title></rect>'
+            )
+    yield "</g>"
+
+
+def _value_axis(picture: Picture, y: int) -> Iterator[str]:
+    yield f'<path d="M{_LEFT} {y}H{WIDTH - _RIGHT}" stroke="{INK}"/>'
+    for tick in picture.ticks:
+        x = _x(picture, tick.at)
+        yield f'<path d="M{x:.1f} {y}v5" stroke="{INK}"/>'
+        yield f'<text x="{x:.1f}" y="{y + 18}" text-anchor="middle">{escape(tick.label)}</text>'
+    middle = (_LEFT + WIDTH - _RIGHT) / 2
+    yield f'<text x="{middle:.0f}" y="{y + 37}" text-anchor="middle">{escape(picture.axis_label)}</text>'
