@@ -1,0 +1,20 @@
+"""The ``%%ktrace`` magics. Import as ``ktrace_nb.magics``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if __name__ != "ktrace_nb.magics":
+    raise ImportError(f"import ktrace_nb.magics, not {__name__}")
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics, their completion, and what must happen before the shell ends."""
+    from ktrace_nb.magics.cell import KTraceMagics
+    from ktrace_nb.magics.completion import register
+
+    shell.register_magics(KTraceMagics)
+    register(shell)

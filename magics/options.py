@@ -1,0 +1,113 @@
+"""The options of ``%%ktrace``, declared once for parsing, help and completion."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import shlex
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from IPython.core.error import UsageError
+from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
+
+from ktrace_nb.durations import parse_duration
+from ktrace_nb.engine import DEFAULT_TARGET, LANGUAGES, Options
+from ktrace_nb.magics.source import VIEWS
+from ktrace_nb.show import STAGES
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_NAME = "trace"
+_ARGUMENTS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+    (("name",), {"nargs": "?", "default": DEFAULT_NAME, "help": "name of the session, and of its variable"}),
+    (("--target",), {"metavar": "T", "default": None, "help": "where: lab (default) or local"}),
+    (("--for",), {"dest": "duration", "metavar": "DURATION", "help": "end after this long: 10s, 500ms, 2m"}),
+    (
+        ("-c",),
+        {"dest": "command", "metavar": "CMD", "help": "run this once everything is attached; end with it"},
+    ),
+    (("-x",), {"dest": "pid", "type": int, "metavar": "PID", "help": "only events of this process"}),
+    (
+        ("--attach",),
+        {
+            "action": "append",
+            "default": [],
+            "metavar": "KIND:TARGET:FUNCTION",
+            "help": "attach a function of the cell, e.g. kprobe:vfs_*:on_vfs; may be repeated",
+        },
+    ),
+    (("--view",), {"choices": VIEWS, "default": "auto", "help": "what to show (default: auto)"}),
+    (
+        ("--show",),
+        {"choices": tuple(STAGES), "help": "print what a stage made of the cell and do not run it"},
+    ),
+    (("--lang",), {"choices": tuple(LANGUAGES), "default": "c", "help": "the cell's language (default: c)"}),
+    (
+        ("--cflag",),
+        {"action": "append", "default": [], "metavar": "FLAG", "help": "pass to clang: --cflag=-DN=3"},
+    ),
+    (("-o",), {"dest": "variable", "metavar": "VAR", "help": "bind the session to this variable instead"}),
+    (("-e",), {"dest": "code", "metavar": "CODE", "help": "the program itself, for %%ktrace on one line"}),
+)
+
+
+def ktrace_arguments(function: F) -> F:
+    """Declare the options on a magic."""
+    for flags, settings in _ARGUMENTS:
+        function = argument(*flags, **settings)(function)
+    decorated: F = magic_arguments()(function)
+    return decorated
+
+
+def option_words() -> list[str]:
+    """Every option, for completion."""
+    return [flag for flags, _ in _ARGUMENTS for flag in flags if flag.startswith("-")]
+
+
+def option_choices(flag: str) -> list[str]:
+    """What may follow an option, as far as that is a fixed list."""
+    for flags, settings in _ARGUMENTS:
+        if flag in flags:
+            return list(settings.get("choices", ()))
+    return []
+
+
+def parse_line(line: str) -> argparse.Namespace:
+    """Read a magic's line as a shell would, quotes and all.
+
+    IPython's own reading keeps the quotes around quoted values.
+
+    Raises:
+        UsageError: Unknown options, bad values, quotes that do not close.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"%ktrace: {str(error).lower()} in {line!r}") from None
+    parser = MagicArgumentParser("ktrace")
+    for flags, settings in _ARGUMENTS:
+        parser.add_argument(*flags, **settings)
+    args = parser.parse_args(words)
+    for name in (args.name, args.variable):
+        if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
+            raise UsageError(f"%ktrace: {name!r} cannot be the name of a variable")
+    return args
+
+
+def options_of(args: argparse.Namespace, default_target: str = DEFAULT_TARGET) -> Options:
+    """What the engine is told.
+
+    Raises:
+        OptionError: A duration that is none.
+    """
+    return Options(
+        name=args.name,
+        target=args.target or default_target,
+        language=args.lang,
+        seconds=parse_duration(args.duration) if args.duration else None,
+        command=args.command,
+        pid=args.pid,
+        attach=tuple(args.attach),
+        cflags=tuple(args.cflag),
+    )

@@ -1,0 +1,91 @@
+"""A session, as the panel wants to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ktrace_nb.session import Session
+from ktrace_nb.widgets.source import Kind, PanelStatus, ViewData
+
+TABLE_ROWS = 1000
+"""Rows of a frame that a table gets at most: the largest, or of events the last."""
+
+VIEWS = ("auto", "hist", "table", "text", "none")
+"""What ``--view`` takes."""
+
+
+class SessionSource:
+    """The :class:`~ktrace_nb.widgets.source.PanelSource` of a session.
+
+    Args:
+        session: What is shown.
+        view: ``auto`` shows each output as what it is; ``hist``, ``table`` and
+            ``text`` only what can be shown so.
+    """
+
+    def __init__(self, session: Session, view: str = "auto") -> None:
+        self.name = session.name
+        self._session = session
+        self._view = view
+
+    def status(self) -> PanelStatus:
+        """How the session stands."""
+        session = self._session
+        programs = session.outputs.programs.values()
+        hits = sum(p.hits for p in programs)
+        return PanelStatus(
+            state=session.state,
+            elapsed_s=session.elapsed,
+            message=session.message,
+            losses=tuple(session.losses.items()),
+            hits=hits,
+            cost_ns=sum(p.ns for p in programs) / hits if hits else None,
+        )
+
+    def view_data(self) -> Sequence[ViewData]:
+        """The session's frames, in the order of their declaration."""
+        outputs = self._session.outputs
+        views = [self._data(name) for name in outputs.names if self._wanted(outputs.kind(name))]
+        if outputs.lines_printed and self._view in ("auto", "text"):
+            views.append(self._printed())
+        return views
+
+    def request_stop(self) -> None:
+        """Set the session's flag."""
+        self._session.request_stop()
+
+    def _wanted(self, kind: str) -> bool:
+        if self._view == "hist":
+            return kind == "histogram"
+        return self._view in ("auto", "table")
+
+    def _data(self, name: str) -> ViewData:
+        outputs = self._session.outputs
+        kind = outputs.kind(name)
+        frame = self._session.frame(name)
+        shown: Kind = "table"
+        options: dict[str, str] = {}
+        if kind == "histogram" and self._view != "table":
+            shown = "histogram"
+            options["scale"] = outputs.scale(name)
+        elif kind == "events":
+            frame = frame.tail(TABLE_ROWS)
+        elif kind == "stacks":
+            frame = frame.assign(frames=frame["frames"].map(" ← ".join)).drop(columns="addresses")
+        else:
+            numeric = [str(c) for c in frame.columns if frame[c].dtype.kind in "iuf"]
+            if numeric:
+                options["sort"] = numeric[0]
+                frame = frame.nlargest(TABLE_ROWS, numeric[0]) if len(frame) > TABLE_ROWS else frame
+        return ViewData(
+            name=name, kind=shown, frame=frame, generation=outputs.generation(name), options=options
+        )
+
+    def _printed(self) -> ViewData:
+        outputs = self._session.outputs
+        lines = outputs.text[-TABLE_ROWS:]
+        end = outputs.lines_printed
+        frame = pd.DataFrame({"text": lines}, index=pd.RangeIndex(end - len(lines), end))
+        return ViewData(name="printed", kind="text", frame=frame, generation=end)
