@@ -7,6 +7,7 @@ and at any time, also after the session is over: frames, text and ledger stay.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import datetime
 import itertools
@@ -48,6 +49,7 @@ FORGOTTEN_S = 1800.0
 """After this a session that nobody told to end ends itself."""
 
 _numbers = itertools.count(1)
+_Utf8 = codecs.getincrementaldecoder("utf-8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +94,13 @@ class Session:
         """Why the session ended; empty while it runs."""
         self.workload_status: int | None = None
         """Exit status of the ``-c`` command, negative for a signal; None without one or while it runs."""
-        self._stdout = bytearray()
-        self._stderr = bytearray()
+        self.stdout = ""
+        """What the ``-c`` command wrote on standard output."""
+        self.stderr = ""
+        """What it wrote on standard error."""
+        # A character may come in two pieces.
+        self._decode_stdout = _Utf8("replace").decode
+        self._decode_stderr = _Utf8("replace").decode
 
     # --- start --------------------------------------------------------------------
 
@@ -218,8 +225,8 @@ class Session:
             timeout_s=_ANSWER_S,
         )
         out, err = self.outputs.ingest(reply.head, reply.blob)
-        self._stdout += out
-        self._stderr += err
+        self.stdout += self._decode_stdout(out)
+        self.stderr += self._decode_stderr(err)
         workload = reply.head.get("workload")
         if workload is not None:
             self.workload_status = workload["status"]
@@ -380,16 +387,6 @@ class Session:
     def text(self) -> str:
         """What the programs printed with ``bpf_trace_printk``, as the kernel wrote it."""
         return "".join(line + "\n" for line in self.outputs.text)
-
-    @property
-    def stdout(self) -> str:
-        """What the ``-c`` command wrote on standard output."""
-        return self._stdout.decode("utf-8", "replace")
-
-    @property
-    def stderr(self) -> str:
-        """What the ``-c`` command wrote on standard error."""
-        return self._stderr.decode("utf-8", "replace")
 
     @property
     def notes(self) -> list[str]:

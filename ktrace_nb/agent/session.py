@@ -263,7 +263,8 @@ class AgentSession:
         head["programs"] = self._program_statistics()
         if self._trace:
             text = self._trace.take()
-            head["text"] = len(text)
+            head["text"], head["text_lost"] = len(text), self._trace.lost
+            head["more"] = head["more"] or self._trace.pending
             blobs.append(text)
         if self._workload:
             out, err, dropped = self._workload.take_output()

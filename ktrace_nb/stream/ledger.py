@@ -27,6 +27,8 @@ REASONS = {
     "refused": "refused by the kernel",
     "unread": "record of unknown size",
     "not_kept": "over the notebook's row limit",
+    "overwritten": "printed line overwritten before it was read",
+    "output_dropped": "bytes of the command's output",
     "missed": "probe missed (nested or no slot)",
     "recursion": "program already running",
 }
@@ -39,7 +41,7 @@ class Entry:
 
     name: str
     kind: str
-    """``events``, ``map`` or ``probe``."""
+    """``events``, ``map``, ``probe``, ``text`` or ``workload``."""
     submitted: int = 0
     delivered: int = 0
     discarded: int = 0
@@ -72,12 +74,13 @@ def ledger_frame(entries: Sequence[Entry]) -> pd.DataFrame:
     """The ledger as a frame.
 
     Returns:
-        One row per output and probe, indexed by ``name`` (str):
+        One row per output and probe, one for what programs printed (``printed``)
+        and one for a ``-c`` command (``command``), indexed by ``name`` (str):
 
         ============== ======= ================================================
-        ``kind``        str     ``events``, ``map`` or ``probe``
-        ``submitted``   uint64  events sent; hits of a probe; 0 for a map
-        ``delivered``   uint64  events that arrived; runs of the program
+        ``kind``        str     ``events``, ``map``, ``probe``, ``text``, ``workload``
+        ``submitted``   uint64  events sent, lines printed, hits; 0 for a map
+        ``delivered``   uint64  events and lines that arrived; runs of the program
         ``discarded``   uint64  events the program reserved and gave up
         ``lost``        uint64  the sum of the columns that follow
         *reasons*       uint64  one column per entry of :data:`REASONS`

@@ -84,6 +84,9 @@ class Outputs:
         self.text: list[str] = []
         """Lines printed by the programs, as the kernel wrote them."""
         self.lines_printed = 0
+        self._lines_lost = 0
+        self._output_dropped: int | None = None
+        """Bytes of the workload's output that the agent had no room for; None without one."""
 
     @property
     def names(self) -> list[str]:
@@ -142,7 +145,9 @@ class Outputs:
                     self._snapshots[name] = MapSnapshot(keys, values, stride, at_ns)
             self.programs.update({name: ProgramCounts(*counts) for name, counts in head["programs"].items()})
             self._read_text(bytes(take(head.get("text", 0))))
+            self._lines_lost = head.get("text_lost", 0)
         workload = head.get("workload") or {}
+        self._output_dropped = workload.get("dropped")
         return bytes(take(workload.get("stdout", 0))), bytes(take(workload.get("stderr", 0)))
 
     def _read_ledger(self, values: bytes, stride: int) -> None:
@@ -202,7 +207,7 @@ class Outputs:
         return snapshot.at_ns if snapshot else 0
 
     def entries(self) -> list[Entry]:
-        """The ledger, a line per output and probe."""
+        """The ledger's lines."""
         with self._lock:
             found = [self._output_entry(m) for m in self._maps.values() if m.slot >= 0]
             for name, counts in self.programs.items():
@@ -210,6 +215,12 @@ class Outputs:
                 found.append(
                     Entry(name, "probe", counts.hits + sum(losses.values()), counts.hits, losses=losses)
                 )
+            if self.lines_printed or self._lines_lost:
+                losses = {"overwritten": self._lines_lost, "not_kept": self.lines_printed - len(self.text)}
+                sent = self.lines_printed + self._lines_lost
+                found.append(Entry("printed", "text", sent, self.lines_printed, losses=losses))
+            if self._output_dropped is not None:
+                found.append(Entry("command", "workload", losses={"output_dropped": self._output_dropped}))
         return found
 
     def _output_entry(self, definition: b.MapDef) -> Entry:

@@ -220,6 +220,21 @@ def test_printed_text_arrives_line_by_line(trace: Trace) -> None:
     assert all(line.endswith("bpf_trace_printk: wrote 64") for line in lines)
 
 
+def test_a_flood_of_printed_lines_is_accounted_for_to_the_last(trace: Trace, guest: Guest) -> None:
+    size = "/sys/kernel/tracing/buffer_size_kb"
+    session = trace(
+        f"{ONLY_DD}\nint kprobe__vfs_write(struct pt_regs *ctx, void *f, void *b, size_t n) {{"
+        ' if (is_dd() && n == 64) bpf_trace_printk("wrote %d", n); return 0; }',
+        command=f"echo 16 > {size}; dd if=/dev/zero of=/dev/null bs=64 count=50021",
+    )
+    guest.run("sh", "-c", f"echo 1408 > {size}")
+    row = session.ledger.loc["printed"]
+    assert row["submitted"] == 50021
+    assert row["delivered"] == len(session.text.splitlines())
+    assert row["overwritten"] == 50021 - row["delivered"] > 0
+    assert session.losses == {"printed line overwritten before it was read": row["overwritten"]}
+
+
 def test_frames_survive_parquet_with_types_and_attributes(trace: Trace, tmp_path: Path) -> None:
     session = trace(EVERYTHING + "BPF_STACK_TRACE(stacks, 64);", command=WRITES)
     write_frames(session, tmp_path)
