@@ -81,7 +81,10 @@ class Workload:
 
     def _wait(self) -> None:
         # Not reaped yet: until close() its process group cannot be anybody else's.
-        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        try:
+            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:  # close() has reaped it
+            return
         for reader in self._readers:
             # A grandchild may hold the pipe open for ever; the command itself has ended.
             reader.join(timeout=0.2)
