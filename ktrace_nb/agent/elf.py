@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ktrace_nb.agent.errors import AgentError
 
+_MAGIC = b"\x7fELF\x02\x01"  # ELFCLASS64, ELFDATA2LSB
 _PT_LOAD, _SHT_SYMTAB, _SHT_NOTE, _SHT_DYNSYM = 1, 2, 7, 11
 _FUNC_TYPES = (2, 10)  # STT_FUNC, STT_GNU_IFUNC
 
@@ -65,7 +66,7 @@ class ElfFile:
                 self._data = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
             except ValueError:
                 raise AgentError("not_elf", f"{path}: an empty file") from None
-        if self._data[:6] != b"\x7fELF\x02\x01":
+        if self._data[:6] != _MAGIC:
             raise AgentError("not_elf", f"{path}: not a 64-bit ELF file")
         self._path = path
         try:
@@ -118,13 +119,6 @@ class ElfFile:
     def function_offsets(self) -> dict[str, int]:
         """File offset of every function."""
         return {symbol.name: self.file_offset(symbol.address) for symbol in self.symbols()}
-
-    def build_id(self) -> str:
-        """The linker's build id in hex, empty if there is none."""
-        for type_, name, data in self._notes(".note.gnu.build-id"):
-            if type_ == 3 and name == b"GNU":
-                return data.hex()
-        return ""
 
     def usdt_probes(self) -> list[UsdtProbe]:
         """Every USDT probe point of the file."""
@@ -185,5 +179,15 @@ def resolve_binary(path: str) -> str:
             continue
         for name in names:
             if name == path or name.startswith((f"lib{path}.so", f"{path}.so")):
-                return os.path.realpath(os.path.join(folder, name))
+                found = os.path.realpath(os.path.join(folder, name))
+                if _is_elf(found):  # libc.so is a script for the linker
+                    return found
     raise AgentError("no_binary", f"no program or library {path!r} on the target")
+
+
+def _is_elf(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
