@@ -19,7 +19,7 @@ from ktrace_nb.magics.source import SessionSource
 from ktrace_nb.progress import Progress, bars
 from ktrace_nb.show import show
 from ktrace_nb.source import Source
-from ktrace_nb.targets.base import get_target, open_targets, target_kinds
+from ktrace_nb.targets.base import get_target, open_targets, target_names
 from ktrace_nb.widgets import show as show_panel
 
 
@@ -96,7 +96,7 @@ def _stop(names: list[str]) -> None:
 
 def _targets(_: list[str]) -> None:
     used = {target.name: target.hello.kernel for target in open_targets()}
-    for name in dict.fromkeys([*target_kinds(), *used]):
+    for name in dict.fromkeys([*target_names(), *used]):
         print(f"{name:12} {'Linux ' + used[name] if name in used else 'not in use'}")
 
 

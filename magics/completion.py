@@ -8,7 +8,7 @@ from ktrace_nb.engine import known_facts
 from ktrace_nb.ir.probes import KINDS
 from ktrace_nb.magics import sessions
 from ktrace_nb.magics.options import option_choices, option_words
-from ktrace_nb.targets.base import target_kinds
+from ktrace_nb.targets.base import target_names
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -25,12 +25,14 @@ def register(shell: InteractiveShell) -> None:
 
 def _complete(_shell: Any, event: Any) -> list[str]:
     before = str(event.text_until_cursor)
-    words = before.split()
+    words = before.split() or [""]
     current = "" if before[-1:].isspace() else words[-1]
     previous = words[-1] if before[-1:].isspace() else words[-2] if len(words) > 1 else ""
-    return complete(
-        current, previous, first=len(words) - bool(current) == 1, line=before.startswith("%ktrace")
-    )
+    first = len(words) - bool(current) == 1
+    found = complete(current, previous, first=first, line=before.startswith("%ktrace"))
+    # IPython ends words at colons and replaces what it takes for the last of them.
+    cut = len(current) - len(event.symbol) if current.endswith(event.symbol) else 0
+    return [word[cut:] for word in found]
 
 
 def complete(current: str, previous: str, *, first: bool, line: bool) -> list[str]:
@@ -43,7 +45,7 @@ def complete(current: str, previous: str, *, first: bool, line: bool) -> list[st
         line: Whether the magic is ``%ktrace``, not ``%%ktrace``.
     """
     if previous == "--target":
-        found = target_kinds()
+        found = target_names()
     elif previous == "--attach":
         found = _attach(current)
     elif option_choices(previous):

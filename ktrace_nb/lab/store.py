@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ktrace_nb.errors import MissingError, OptionError, TargetError
+from ktrace_nb.paths import cache_home, data_home
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,62}")
 
@@ -48,15 +49,9 @@ def check_name(name: str) -> str:
     return name
 
 
-def _home(variable: str, default: str) -> Path:
-    value = os.environ.get(variable, "")
-    # The specification: a relative path is to be ignored.
-    return (Path(value) if value.startswith("/") else Path.home() / default) / "ktrace_nb"
-
-
 def labs() -> Path:
     """The folder of all images."""
-    return _home("XDG_DATA_HOME", ".local/share") / "labs"
+    return data_home() / "labs"
 
 
 def lab(name: str) -> Path:
@@ -66,7 +61,7 @@ def lab(name: str) -> Path:
 
 def cache(*parts: str) -> Path:
     """A place in the cache."""
-    return _home("XDG_CACHE_HOME", ".cache").joinpath(*parts)
+    return cache_home().joinpath(*parts)
 
 
 def runtime() -> Path:

@@ -45,19 +45,26 @@ class Target(Protocol):
 
 
 Opener = Callable[[str, Progress], Target]
-_openers: dict[str, Opener] = {}
+Names = Callable[[], list[str]]
+_openers: dict[str, tuple[Opener, Names]] = {}
 _open: dict[str, Target] = {}
 _lock = threading.Lock()
 
 
-def register(kind: str, opener: Opener) -> None:
-    """Make targets of a kind available; ``kind`` or ``kind:argument`` names one."""
-    _openers[kind] = opener
+def register(kind: str, opener: Opener, names: Names) -> None:
+    """Make targets of a kind available.
+
+    Args:
+        kind: ``kind`` or ``kind:argument`` names a target.
+        opener: Is given the argument.
+        names: Tells the names that are known to exist.
+    """
+    _openers[kind] = opener, names
 
 
-def target_kinds() -> list[str]:
-    """Kinds of targets, for completion."""
-    return sorted(_openers)
+def target_names() -> list[str]:
+    """Targets this machine offers, in use or not."""
+    return [name for _, names in _openers.values() for name in names()]
 
 
 def get_target(name: str, progress: Progress = silent) -> Target:
@@ -70,7 +77,7 @@ def get_target(name: str, progress: Progress = silent) -> Target:
     """
     kind, _, argument = name.partition(":")
     if kind not in _openers:
-        raise OptionError(f"no target {name!r}", hint=f"one of {', '.join(target_kinds())}")
+        raise OptionError(f"no target {name!r}", hint=f"one of {', '.join(target_names())}")
     with _lock:
         target = _open.get(name)
         if target is not None and target.connection.alive:
@@ -78,7 +85,7 @@ def get_target(name: str, progress: Progress = silent) -> Target:
         if target is not None:
             target.close()
             del _open[name]
-        _open[name] = target = _openers[kind](argument, progress)
+        _open[name] = target = _openers[kind][0](argument, progress)
         return target
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ktrace_nb.lab.image import find_image
+from ktrace_nb.lab.image import all_images, find_image
 from ktrace_nb.lab.machine import LabMachine
 from ktrace_nb.lab.running import find_running
 from ktrace_nb.lab.start import start_machine
@@ -85,4 +85,8 @@ def _open(argument: str, progress: Progress) -> LabTarget:
     return LabTarget(argument or "lab", progress)
 
 
-register("lab", _open)
+def _names() -> list[str]:
+    return ["lab", *(f"lab:{image.name}" for image in all_images() if image.name != "lab")]
+
+
+register("lab", _open, _names)

@@ -99,4 +99,4 @@ def _open(_argument: str, _progress: Progress) -> LocalTarget:
     return LocalTarget()
 
 
-register("local", _open)
+register("local", _open, lambda: ["local"])
