@@ -184,6 +184,8 @@ def test_an_interrupt_at_any_moment_of_the_start_leaves_nothing(guest: Guest, de
     before = guest.attached()
     # A text of its own each time, so that it is compiled.
     cell = READS + f"\n// {time.monotonic_ns()}"
+    # A shell without job control starts what it runs with interrupts ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # To this thread: the one that would be waiting in a notebook.
     timer = threading.Timer(delay_s, signal.pthread_kill, [threading.get_ident(), signal.SIGINT])
     session = None

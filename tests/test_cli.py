@@ -1,0 +1,79 @@
+"""``ktrace-nb`` as a process, as far as it goes without a kernel."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+CELL = "int kprobe__vfs_read(void *ctx) { return 0; }\n"
+
+
+def ktrace_nb(*words: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    command = ["env", *(f"{name}={value}" for name, value in env.items()), sys.executable, "-m"]
+    return subprocess.run(
+        [*command, "ktrace_nb.cli", *words], input=stdin, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_good_cell_passes_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "cell.c").write_text(CELL)
+    done = ktrace_nb("check", str(tmp_path / "cell.c"), "--stage", "parse")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/cell.c: parse ok\n", "")
+
+
+def test_a_bad_cell_fails_with_its_place_on_stderr() -> None:
+    done = ktrace_nb("check", "-", "--stage", "parse", stdin="int f(void *ctx) { return 0; }\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("CellError: ")
+
+
+def test_findings_come_as_json() -> None:
+    done = ktrace_nb("check", "-", "--stage", "parse", "--json", stdin="BPF_HASH(h;\n")
+    found = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (found["ok"], found["stage"]) == (False, "parse")
+    (problem,) = found["problems"]
+    assert problem["kind"] == "CellError"
+    assert (problem["line"], problem["column"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["run"], "the following arguments are required: file"),
+        (["run", "/nowhere.c"], "cannot read /nowhere.c: No such file or directory"),
+        (["run", "-", "--for", "soon"], "expected a duration, found 'soon'"),
+        (["run", "-", "--lang", "cobol"], "no language 'cobol'"),
+        (["run", "-", "--target", "mars"], "no target 'mars'"),
+        (["run", "-", "--", "argument"], "a C cell takes no arguments"),
+        (["check", "-", "--stage", "win"], "invalid choice: 'win'"),
+        (["dance"], "invalid choice: 'dance'"),
+    ],
+)
+def test_wrong_usage_is_status_2(words: list[str], why: str) -> None:
+    done = ktrace_nb(*words, stdin=CELL)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_an_image_the_command_that_builds_one_is_named(tmp_path: Path) -> None:
+    done = ktrace_nb("run", "-", stdin=CELL, XDG_DATA_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert "ktrace-nb lab build" in done.stderr
+
+
+def test_doctor_names_what_is_missing_and_the_command_for_each(tmp_path: Path) -> None:
+    done = ktrace_nb("doctor", PATH=str(tmp_path), XDG_DATA_HOME=str(tmp_path), KTRACE_NB_PYTHON="/nowhere")
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    fixes = dict(pairwise(lines))
+    fixes = {line[4:].split(":")[0]: fix.strip() for line, fix in fixes.items() if line.startswith("--")}
+    assert fixes["compiler"] == "sudo apt-get install python3-bpfcc"
+    assert fixes["QEMU"] == "sudo apt-get install qemu-system-x86"
+    assert fixes["lab image"] == fixes["lab"] == "ktrace-nb lab build"
