@@ -25,17 +25,7 @@ from ktrace_nb.engine import Options
 from ktrace_nb.source import Source
 from ktrace_nb.targets.base import close_targets, get_target
 
-LAB_CELL = """
-BPF_HISTOGRAM(bytes);
-BPF_HASH(by_pid, u32, u64);
-int kretprobe__vfs_read(struct pt_regs *ctx) {
-    int n = PT_REGS_RC(ctx);
-    if (n <= 0) return 0;
-    bytes.increment(bpf_log2l(n));
-    by_pid.increment(bpf_get_current_pid_tgid() >> 32, n);
-    return 0;
-}
-"""
+LAB_CELL = (Path(__file__).parent.parent / "examples/reads/read-sizes.c").read_text()
 HOST_CELL = """
 BPF_HASH(calls, u32);
 TRACEPOINT_PROBE(raw_syscalls, sys_enter) {

@@ -6,6 +6,11 @@ that need a kernel or a browser run and fail loudly where they cannot.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 NEEDS = {"kernel": "--kernel", "browser": "--browser"}
@@ -24,3 +29,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, option in NEEDS.items():
             if item.get_closest_marker(marker) and not config.getoption(option):
                 item.add_marker(pytest.mark.skip(reason=f"needs {option}"))
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A temporary folder whose path leaves room for a socket's name."""
+    path = Path(tempfile.mkdtemp(prefix="kt", dir="/tmp"))
+    yield path
+    shutil.rmtree(path)

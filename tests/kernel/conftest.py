@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,14 +52,6 @@ def caller(machine: LabMachine) -> Iterator[Caller]:
     """A connection to the shared lab's agent."""
     with Caller(machine.connect()) as connection:
         yield connection
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """A temporary folder whose path leaves room for a socket's name."""
-    path = Path(tempfile.mkdtemp(prefix="kt", dir="/tmp"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -1,19 +1,8 @@
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture
-def short_path() -> Iterator[Path]:
-    """A temporary folder whose path leaves room for a socket's name."""
-    path = Path(tempfile.mkdtemp(prefix="kt", dir="/tmp"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture
