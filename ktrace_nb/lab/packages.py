@@ -129,6 +129,10 @@ class AptError(Exception):
     """apt-get could not do it; its own words."""
 
 
+class KernelError(AptError):
+    """The package sources have kernels, but not the one wanted."""
+
+
 class Apt:
     """apt-get with private state."""
 
@@ -263,6 +267,12 @@ def fetch_packages(kernel: str, progress: Progress) -> list[Package]:
             try:
                 apt.update(progress)
                 return _fetch(apt, kernel, progress)
+            except KernelError as error:
+                raise MissingError(
+                    str(error),
+                    fix="enable the security updates among the package sources (bookworm-security has 6.12), "
+                    "or take another kernel: ktrace-nb lab build --name lab --kernel 6.1",
+                ) from None
             except AptError as error:
                 raise MissingError(
                     f"the guest's packages could not be downloaded: {error}",
@@ -272,19 +282,21 @@ def fetch_packages(kernel: str, progress: Progress) -> list[Package]:
 
 def _fetch(apt: Apt, kernel: str, progress: Progress) -> list[Package]:
     progress("resolving packages")
+    problem: AptError | None = None
     for choice in KERNELS.get(kernel, (kernel,)):
         names = (*GUEST, choice)
         try:
             packages = apt.resolve(names)
         except AptError as error:
-            problem = error
+            problem = problem or error
             continue
         if choice in (kernel, "linux-image-virtual") or any(
             package.name.startswith(f"linux-image-{kernel}.") for package in packages
         ):
             apt.download(names, progress)
             return packages
-        problem = AptError(f"no package of this distribution brings Linux {kernel}")
+        problem = KernelError(f"this machine's package sources have no Linux {kernel}")
+    assert problem is not None
     raise problem
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from ktrace_nb.lab import store
+from ktrace_nb.errors import MissingError
+from ktrace_nb.lab import packages, store
 from ktrace_nb.lab.build import build_image
 from ktrace_nb.lab.calls import Caller
 from ktrace_nb.lab.image import PARTS, Image, describe, find_image
 from ktrace_nb.lab.start import start_machine
 from ktrace_nb.lab.tools import require_tools
 from ktrace_nb.lab.vmlinux import check_bootable, section
+from ktrace_nb.progress import silent
 from tests.kernel.conftest import python, shell
 
 pytestmark = pytest.mark.kernel
@@ -155,3 +157,12 @@ def test_an_nfs_share_can_be_mounted_over_the_loopback(image: Image) -> None:
         )
         assert shell(caller, "cat /mnt/file") == "shared\n"
         assert "vers=4.2" in shell(caller, "grep /mnt /proc/mounts")
+
+
+def test_a_kernel_that_no_package_source_has_is_named(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(packages.KERNELS, "6.99", ("linux-image-6.99-cloud-amd64", "linux-image-cloud-amd64"))
+    with pytest.raises(MissingError, match=r"package sources have no Linux 6\.99") as caught:
+        packages.fetch_packages("6.99", silent)
+    assert "security updates" in caught.value.fix
