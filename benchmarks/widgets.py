@@ -20,6 +20,7 @@ from pathlib import Path
 from playwright.sync_api import WebSocket
 
 from tests.browser import kit
+from tests.notebooks import write_notebook
 
 CASES = {
     "nothing": [],
@@ -83,7 +84,7 @@ def measure(page: kit.LabPage, views: list[str], hertz: float, seconds: float) -
 
     page.page.on("websocket", listen)
     show = "panel = show(source)" if views else ""
-    kit.write_notebook(
+    write_notebook(
         page.server.root / "benchmark.ipynb",
         [
             "import os\nfrom ktrace_nb.widgets import show\nfrom tests.widgets.synthetic import Synthetic\n"

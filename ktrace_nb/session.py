@@ -13,7 +13,7 @@ import datetime
 import itertools
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,6 +85,8 @@ class Session:
         self._id = f"{name}.{next(_numbers)}"
         self._stop = threading.Event()
         self._over = threading.Event()
+        self._when_over: list[Callable[[], object]] = []
+        self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._collect, name=f"ktrace_nb {name}", daemon=True)
         self._started = time.monotonic()
         self._elapsed: float | None = None
@@ -126,11 +128,13 @@ class Session:
         except KTraceError as problem:
             self._let_go()
             self._end("failed", problem.message)
+            self._over.set()
             raise _as_load_error(problem) if isinstance(problem, RemoteError) else problem from None
         except BaseException:
             # An interrupt: the user gets the prompt back, the agent lets go by itself.
             self.target.connection.post("close", session=self._id)
             self._end("failed", "interrupted")
+            self._over.set()
             raise
         self._thread.start()
 
@@ -147,6 +151,7 @@ class Session:
         finally:
             self._let_go()
             self._end("done", "tried out")
+            self._over.set()
 
     def _let_go(self) -> None:
         """Have the agent close the session, and wait until it has, if it is there."""
@@ -193,7 +198,22 @@ class Session:
             self.target.connection.post("close", session=self._id)
             raise
         finally:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Make the end known: who waits goes on when all others have been told."""
+        try:
+            while call := self._next_to_tell():
+                call()
+        finally:
             self._over.set()
+
+    def _next_to_tell(self) -> Callable[[], object] | None:
+        with self._ending:
+            if self._when_over:
+                return self._when_over.pop(0)
+            self._over.set()
+            return None
 
     def _run(self) -> None:
         pauses = itertools.chain(_FIRST_SNAPSHOTS_S, itertools.repeat(SNAPSHOT_S))
@@ -251,7 +271,6 @@ class Session:
         self._elapsed = time.monotonic() - self._started
         self.message = message
         self.state = state
-        self._over.set()
 
     # --- control ----------------------------------------------------------------------
 
@@ -288,6 +307,17 @@ class Session:
         except KeyboardInterrupt:
             self.request_stop()
             raise
+
+    def when_over(self, call: Callable[[], object]) -> None:
+        """Have something called in the session's thread when it ends; at once if it has.
+
+        :meth:`wait` and :meth:`stop` return after that.
+        """
+        with self._ending:
+            if not self._over.is_set():
+                self._when_over.append(call)
+                return
+        call()
 
     @property
     def running(self) -> bool:

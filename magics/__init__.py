@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, their completion, and what must happen before the shell ends."""
+    """Register the magics, their completion, and how a session is shown."""
     from ktrace_nb.magics.cell import KTraceMagics
     from ktrace_nb.magics.completion import register
+    from ktrace_nb.magics.source import picture
+    from ktrace_nb.session import Session
 
     shell.register_magics(KTraceMagics)
     register(shell)
+    assert shell.display_formatter is not None
+    shell.display_formatter.mimebundle_formatter.for_type(Session, lambda session, **_: picture(session))

@@ -68,7 +68,8 @@ class KTraceMagics(Magics):
         for note in session.notes:
             print(note)
         if args.view != "none":
-            entry.panel = show_panel(SessionSource(session, args.view))
+            entry.panel = panel = show_panel(SessionSource(session, args.view))
+            session.when_over(panel.finish)
 
     def _show(self, source: Source, args: argparse.Namespace) -> None:
         options = options_of(args, self.target)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ktrace_nb.session import Session
+from ktrace_nb.widgets import static_bundle
 from ktrace_nb.widgets.source import Kind, PanelStatus, ViewData
 
 TABLE_ROWS = 1000
@@ -89,3 +90,9 @@ class SessionSource:
         end = outputs.lines_printed
         frame = pd.DataFrame({"text": lines}, index=pd.RangeIndex(end - len(lines), end))
         return ViewData(name="printed", kind="text", frame=frame, generation=end)
+
+
+def picture(session: Session) -> dict[str, str]:
+    """A session as it stands, for a cell that ends with it: ``text/html`` and ``text/plain``."""
+    source = SessionSource(session)
+    return static_bundle(source.view_data(), source.status(), name=session.name)

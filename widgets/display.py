@@ -25,7 +25,7 @@ _panels: dict[str, tuple[str, list[Panel]]] = {}
 """The panels of each cell by its id, with the request that ran the cell."""
 
 
-def show(source: PanelSource, view: str = "auto") -> Panel:
+def show(source: PanelSource) -> Panel:
     """Display a trace where the cell that runs puts its output.
 
     In a notebook that is a live panel and the picture that stays when the
@@ -35,24 +35,18 @@ def show(source: PanelSource, view: str = "auto") -> Panel:
 
     Args:
         source: The trace.
-        view: Which of its frames to show: ``"auto"`` for all, ``"none"`` for the
-            picture alone, a kind such as ``"table"``, or the name of one.
-
-    Raises:
-        OptionError: The trace has no such view.
     """
     kernel = getattr(get_ipython(), "kernel", None)
     if kernel is None:
-        panel = Panel(source, view=view)
+        panel = Panel(source)
         print(headline(source.name, source.status()).text)
         return panel
 
-    panel = Panel(source, view=view, saved=lambda picture: _keep(panel, picture, update=True))
+    panel = Panel(source, saved=lambda picture: _keep(panel, picture, update=True))
     _replace(panel, kernel)
-    if view != "none":
-        direct.install(kernel)
-        live = {_WIDGET: {"version_major": 2, "version_minor": 0, "model_id": panel.widget.model_id}}
-        _send({**live, "text/plain": ""})
+    direct.install(kernel)
+    live = {_WIDGET: {"version_major": 2, "version_minor": 0, "model_id": panel.widget.model_id}}
+    _send({**live, "text/plain": ""})
     _keep(panel, panel.picture())
     return panel
 

@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import ipywidgets
 
-from ktrace_nb.errors import OptionError
 from ktrace_nb.stream.text import printable
 from ktrace_nb.widgets import direct
 from ktrace_nb.widgets.console import TextView
@@ -47,50 +46,16 @@ class View(Protocol):
         ...
 
 
-def choose(views: Sequence[ViewData], choice: str) -> list[ViewData]:
-    """Pick the views to show.
-
-    Args:
-        views: All of a trace.
-        choice: ``"auto"`` for all of them, ``"none"``, a kind, or the name of one.
-
-    Raises:
-        OptionError: There is no such kind or name.
-    """
-    if choice == "auto":
-        return list(views)
-    if choice == "none":
-        return []
-    chosen = [view for view in views if choice in (view.kind, view.name)]
-    if not chosen and choice not in ("histogram", "table", "text"):
-        names = ", ".join(view.name for view in views)
-        raise OptionError(
-            f"no view {choice!r} of this trace",
-            hint=f"one of auto, none, histogram, table, text, {names}".rstrip(", "),
-        )
-    return chosen
-
-
 class Panel:
     """A trace on display.
 
     Args:
         source: The trace.
-        view: Which of its frames to show, see :func:`choose`.
         saved: Called with the picture to keep: the final one when the trace is
             over, and every ``SAVE_S`` before while a page shows the panel.
-
-    Raises:
-        OptionError: There is no view of that name.
     """
 
-    def __init__(
-        self,
-        source: PanelSource,
-        *,
-        view: str = "auto",
-        saved: Callable[[dict[str, str]], None] | None = None,
-    ) -> None:
+    def __init__(self, source: PanelSource, *, saved: Callable[[dict[str, str]], None] | None = None) -> None:
         self.source = source
         self.address = uuid4().hex
         """Names the panel in messages and in the page."""
@@ -98,12 +63,10 @@ class Panel:
         self.problem: Exception | None = None
         """What went wrong when it was last drawn; its headline says so too."""
 
-        self._choice = view
         self._saved = saved
         self._box: ipywidgets.VBox | None = None
         self._header: Header | None = None
         self._views: dict[str, tuple[View, int]] = {}
-        choose(source.view_data(), view)
         self._publisher = Publisher(self._running, self._publish, self._tick)
         self._saved_at = time.monotonic()
         self._final_saved = False
@@ -131,7 +94,7 @@ class Panel:
 
     def picture(self) -> dict[str, str]:
         """The panel as it stands, as a MIME bundle without anything live."""
-        return self._bundle(self._headline(), choose(self.source.view_data(), self._choice))
+        return self._bundle(self._headline(), self.source.view_data())
 
     def close(self) -> None:
         """Remove the panel's models from the kernel and the page; the trace goes on."""
@@ -180,7 +143,7 @@ class Panel:
     def _redraw(self) -> bool:
         # The status first: a trace that was over by then has its last data below.
         head = self._headline()
-        views = choose(self.source.view_data(), self._choice)
+        views = self.source.view_data()
         changed = self._draw(views)
         self._save(head, views)
         return (self._header is not None and self._header.update(head)) or changed

@@ -22,7 +22,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,18 +59,6 @@ def artifacts() -> Path:
     folder = Path(os.environ.get("KTRACE_ARTIFACTS") or REPOSITORY / "artifacts")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def write_notebook(path: Path, cells: Sequence[str]) -> None:
-    """Write a notebook of code cells without outputs."""
-    empty: dict[str, Any] = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
-    notebook = {
-        "cells": [{**empty, "id": f"cell-{number}", "source": text} for number, text in enumerate(cells)],
-        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    path.write_text(json.dumps(notebook))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from playwright.sync_api import WebSocket
 
 from tests.browser import kit
+from tests.notebooks import write_notebook
 
 START = """
 import threading, time
@@ -20,7 +21,7 @@ BUSY = {"python": "end = time.time() + {s}\nwhile time.time() < end: pass", "sle
 
 def open_panel(page: kit.LabPage, path: str, source: str, *more: str) -> None:
     """Open a notebook, show a source in its second cell and wait for the panel."""
-    kit.write_notebook(page.server.root / path, [START, f"source = {source}; panel = show(source)", *more])
+    write_notebook(page.server.root / path, [START, f"source = {source}; panel = show(source)", *more])
     page.open(path)
     page.run_cell(0)
     page.run_cell(1)

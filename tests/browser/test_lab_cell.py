@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser import kit
 from tests.browser.panels import BUSY, bars, texts
+from tests.notebooks import write_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel]
 
@@ -32,7 +33,7 @@ COUNTS = "import json; print(json.dumps([int(x) for x in sizes.bytes['count']]))
 
 
 def open_traced(page: kit.LabPage, path: str, options: str, *more: str) -> None:
-    kit.write_notebook(page.server.root / path, ["%load_ext ktrace_nb", CELL.format(options=options), *more])
+    write_notebook(page.server.root / path, ["%load_ext ktrace_nb", CELL.format(options=options), *more])
     page.open(path)
     page.run_cell(0)
     page.run_cell(1)
@@ -109,7 +110,7 @@ def test_a_re_run_takes_the_place_of_the_trace_before(page: kit.LabPage, path: s
 
 def test_errors_are_short_and_in_their_place(page: kit.LabPage, path: str) -> None:
     cells = ["%load_ext ktrace_nb", "%%ktrace\nint kprobe__vfs_reed(void *ctx) { return 0; }"]
-    kit.write_notebook(page.server.root / path, cells)
+    write_notebook(page.server.root / path, cells)
     page.open(path)
     page.run_cell(0)
     page.run_cell(1)

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 from ktrace_nb.widgets.pace import MOST_HZ
 from tests.browser import kit
 from tests.browser.panels import BUSY, START, open_panel, texts, ticks_of
+from tests.notebooks import write_notebook
 
 pytestmark = pytest.mark.browser
 
@@ -60,7 +61,7 @@ def test_a_page_that_cannot_reach_the_control_channel_goes_by_the_widget_s_own_m
     page: kit.LabPage, path: str
 ) -> None:
     with ticks_of(page) as ticks:
-        kit.write_notebook(
+        write_notebook(
             page.server.root / path,
             [
                 START,

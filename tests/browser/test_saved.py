@@ -14,6 +14,7 @@ from playwright.sync_api import Browser
 
 from tests.browser import kit
 from tests.browser.panels import START, open_panel
+from tests.notebooks import write_notebook
 
 pytestmark = pytest.mark.browser
 
@@ -101,7 +102,7 @@ def test_a_saved_notebook_without_a_kernel_shows_the_final_picture(
 def test_a_notebook_executed_and_converted_to_html_shows_the_picture(page: kit.LabPage) -> None:
     source = "Synthetic(['latency', 'by device', 'by process'], age=40, hertz=0, seconds=0)"
     notebook = page.server.root / "executed.ipynb"
-    kit.write_notebook(notebook, [START, f"panel = show({source})"])
+    write_notebook(notebook, [START, f"panel = show({source})"])
     command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "html", str(notebook)]
     environment = os.environ | {"PYTHONPATH": str(kit.REPOSITORY)}
     subprocess.run(command, check=True, capture_output=True, env=environment)

@@ -98,13 +98,6 @@ def test_a_cell_that_runs_again_closes_the_panels_of_its_last_run(kernel: Kernel
     assert int(kernel.run(f"d = {panel} {count}")) == 3 * once, "a request without a cell closes nothing"
 
 
-def test_only_the_picture_is_shown_on_request() -> None:
-    notebook = run(f"{START}\npanel = show(Synthetic(['latency']), view='none')")
-    (saved,) = notebook.cells[0].outputs
-    assert WIDGET not in saved["data"]
-    assert "vfs_read" in saved["data"]["text/plain"]
-
-
 def test_a_terminal_gets_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     panel = show(Synthetic(["latency"], hertz=0, age=7))
     assert re.fullmatch(

@@ -9,9 +9,8 @@ import comm
 import pandas as pd
 import pytest
 
-from ktrace_nb.errors import OptionError
 from ktrace_nb.stream.histogram import log2_hist
-from ktrace_nb.widgets import Panel, PanelSource, PanelStatus, ViewData, direct
+from ktrace_nb.widgets import Panel, PanelStatus, ViewData, direct
 from ktrace_nb.widgets import panel as panel_module
 from ktrace_nb.widgets.console import TextView, new_lines
 from ktrace_nb.widgets.header import Header
@@ -223,16 +222,3 @@ def test_a_source_that_fails_is_told_in_the_panel_and_printed_nowhere(
     assert isinstance(panel.problem, RuntimeError)
     panel.close()
     assert capfd.readouterr() == ("", "")
-
-
-def test_views_are_chosen_by_kind_or_name() -> None:
-    source: PanelSource = Synthetic(hertz=0)
-    for choice, count in (("auto", 4), ("none", 0), ("histogram", 2), ("printed", 1), ("text", 1)):
-        panel = Panel(source, view=choice)
-        assert len(panel.widget.children) == 1 + count
-        panel.close()
-    panel = Panel(Synthetic(["latency"], hertz=0), view="table")  # may come later
-    panel.close()
-    with pytest.raises(OptionError, match="no view 'latencies' of this trace") as caught:
-        Panel(source, view="latencies")
-    assert "by process" in str(caught.value.hint)

@@ -15,6 +15,7 @@ import pytest
 
 from ktrace_nb.lab.image import Image
 from tests.kernel.trace.kit import WRITES
+from tests.notebooks import saved_data, write_notebook
 
 pytestmark = pytest.mark.kernel
 
@@ -131,6 +132,19 @@ def test_every_stage_can_be_shown(image: Image, stage: str) -> None:
         "facts": "pt_regs",
     }
     assert telling[stage] in done.stdout
+
+
+def test_a_notebook_without_a_page_keeps_the_final_picture(image: Image, tmp_path: Path) -> None:
+    cells = ["%load_ext ktrace_nb", f"%%ktrace sizes -c '{WRITES}'\n{CELL}", "sizes.wait()\nsizes"]
+    path, saved = write_notebook(tmp_path / "cells.ipynb", cells), tmp_path / "saved.ipynb"
+    assert ktrace_nb("notebook", str(path), "-o", str(saved)).returncode == 0
+    shown = [data for data in saved_data(saved) if "data:image/svg" in data.get("text/html", "")]
+    pictures = [data["text/plain"] for data in shown]
+    # Of the cell that ran, and of the one that ends with the session.
+    assert len(pictures) == 2
+    assert pictures[0] == pictures[1]
+    assert "sizes  total 1,009" in pictures[0]
+    assert pictures[0].startswith("sizes | done: the command ended with status 0")
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -43,6 +43,21 @@ def test_a_session_ends_when_its_time_is_up(trace: Trace) -> None:
     assert session.message == "time is up (0.7 s)"
 
 
+def test_who_asked_is_told_of_the_end_before_those_who_wait(trace: Trace) -> None:
+    told: list[str] = []
+    session = trace(READS, seconds=0.3, wait=False)
+
+    def slow() -> None:
+        time.sleep(0.2)
+        told.append(session.state)
+
+    session.when_over(slow)
+    assert session.wait(10)
+    assert told == ["done"]
+    session.when_over(lambda: told.append("late"))
+    assert told == ["done", "late"]
+
+
 def test_a_session_ends_with_its_command_and_tells_its_output(trace: Trace) -> None:
     session = trace(READS, command="echo out; echo err >&2; exit 3", seconds=30.0)
     assert session.workload_status == 3
