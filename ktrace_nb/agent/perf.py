@@ -26,8 +26,6 @@ _SAMPLE_RAW = 1 << 10
 # Bits of the flag word: freq is 10, watermark 14.
 _FREQ, _WATERMARK = 1 << 10, 1 << 14
 
-RECORD_LOST = 2
-RECORD_SAMPLE = 9
 PAGE = mmap.PAGESIZE
 
 

@@ -139,7 +139,6 @@ class Apt:
     def __init__(self, *, own_lists: bool) -> None:
         self._program = require_tools("apt-get")["apt-get"]
         self.folder = cache("packages")
-        self._own_lists = own_lists
         (self.folder / "partial").mkdir(parents=True, exist_ok=True)
         status = self.folder / "status"
         status.write_text("".join(_STATUS.format(name) for name in LEFT_OUT))
