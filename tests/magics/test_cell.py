@@ -56,7 +56,9 @@ def test_lists_are_empty_before_anything_ran(shell: Shell) -> None:
 
 
 def test_targets_are_listed(shell: Shell) -> None:
-    assert "local        not in use" in shell.run("%ktrace targets")
+    lines = shell.run("%ktrace targets").splitlines()
+    # Other tests of this process may use them.
+    assert {"local", "lab"} <= {line.split()[0] for line in lines}
 
 
 @pytest.mark.parametrize(
