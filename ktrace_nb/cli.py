@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ktrace_nb import __version__
+from ktrace_nb.arguments import CELL_ARGUMENTS, RUN_ARGUMENTS, Argument, options_of
 from ktrace_nb.errors import KTraceError, OptionError
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -50,10 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a cell from a file and print what it puts out")
     _add_cell(run)
-    run.add_argument("--for", dest="duration", metavar="DURATION", help="end after this long, e.g. 10s")
-    run.add_argument(
-        "-c", dest="workload", metavar="CMD", help="run this once everything is attached; end with it"
-    )
+    _add(run, RUN_ARGUMENTS)
     run.add_argument("--frames", type=Path, metavar="DIR", help="write every frame as NAME.parquet there")
     run.add_argument("-q", "--quiet", action="store_true", help="do not pass on what the -c command prints")
     run.add_argument("arguments", nargs="*", metavar="ARG", help="arguments of the script")
@@ -86,25 +84,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_cell(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", help="the cell; - reads standard input")
-    parser.add_argument("--lang", metavar="L", help="its language (default: by the file's ending, else c)")
-    parser.add_argument("--target", metavar="T", default="lab", help="lab or local (default: %(default)s)")
-    parser.add_argument("-x", dest="pid", type=int, metavar="PID", help="only events of this process")
-    parser.add_argument(
-        "--attach",
-        action="append",
-        default=[],
-        metavar="KIND:TARGET:FUNCTION",
-        help="attach a function of the cell; may be repeated, TARGET may be a glob",
-    )
-    parser.add_argument(
-        "--cflag", action="append", default=[], metavar="FLAG", help="pass to clang, e.g. --cflag=-DN=3"
-    )
+    _add(parser, CELL_ARGUMENTS)
+
+
+def _add(parser: argparse.ArgumentParser, arguments: Sequence[Argument]) -> None:
+    for flags, settings in arguments:
+        parser.add_argument(*flags, **settings)
 
 
 def _cell(args: argparse.Namespace) -> tuple[Any, Any]:
     """The cell's source and options."""
-    from ktrace_nb.durations import parse_duration
-    from ktrace_nb.engine import SUFFIXES, Options
+    from ktrace_nb.engine import DEFAULT_TARGET, SUFFIXES
     from ktrace_nb.source import Source
 
     if getattr(args, "arguments", None):
@@ -115,17 +105,8 @@ def _cell(args: argparse.Namespace) -> tuple[Any, Any]:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise OptionError(f"cannot read {args.file}: {reason}") from None
     stem = "trace" if args.file == "-" else Path(args.file).stem
-    duration = getattr(args, "duration", None)
-    options = Options(
-        name=stem,
-        target=args.target,
-        language=args.lang or SUFFIXES.get(Path(args.file).suffix, "c"),
-        seconds=parse_duration(duration) if duration else None,
-        command=getattr(args, "workload", None),
-        pid=args.pid,
-        attach=tuple(args.attach),
-        cflags=tuple(args.cflag),
-    )
+    language = SUFFIXES.get(Path(args.file).suffix, "c")
+    options = options_of(args, name=stem, target=DEFAULT_TARGET, language=language)
     return Source(text, "stdin" if args.file == "-" else Path(args.file).name), options
 
 

@@ -16,13 +16,15 @@ from ktrace_nb.compiler.build import Built, build
 from ktrace_nb.compiler.cache import CompileCache
 from ktrace_nb.compiler.client import CompilerWorker
 from ktrace_nb.errors import OptionError, RemoteError
+from ktrace_nb.governor import EXPIRE_S, Limits, Over
 from ktrace_nb.ir.program import Program
 from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.lang.c.cell import parse as parse_c
 from ktrace_nb.lang.c.lower import lower as lower_c
 from ktrace_nb.progress import Progress, silent
-from ktrace_nb.session import Limits, Session
+from ktrace_nb.session import Session
 from ktrace_nb.source import Source
+from ktrace_nb.stream.history import EVERY_S
 from ktrace_nb.targets import lab, local
 from ktrace_nb.targets.base import Target, get_target
 
@@ -43,10 +45,21 @@ class Options:
     pid: int | None = None
     attach: tuple[str, ...] = ()
     cflags: tuple[str, ...] = ()
+    every_s: float = EVERY_S
+    expire_s: float = EXPIRE_S
+    max_rate: float | None = None
+    max_cpu: float | None = None
+    over: Over = "sample"
 
 
 def _lower_c(source: Source, options: Options) -> Program:
-    return lower_c(parse_c(source), attach=options.attach, pid=options.pid)
+    return lower_c(
+        parse_c(source),
+        attach=options.attach,
+        pid=options.pid,
+        capped=options.max_rate is not None,
+        throttled=options.max_cpu is not None,
+    )
 
 
 LANGUAGES: dict[str, Callable[[Source, Options], Program]] = {"c": _lower_c}
@@ -146,7 +159,14 @@ def start(source: Source, options: Options, *, progress: Progress = silent) -> S
     program = lower(source, options)
     target = get_target(options.target, progress)
     built = compile_for(target, program, options)
-    limits = Limits(seconds=options.seconds, command=options.command)
-    session = Session(options.name, target, facts_of(target), built, limits)
+    limits = Limits(
+        seconds=options.seconds,
+        command=options.command,
+        expire_s=options.expire_s,
+        max_rate=options.max_rate,
+        max_cpu=options.max_cpu,
+        over=options.over,
+    )
+    session = Session(options.name, target, facts_of(target), built, limits, every_s=options.every_s)
     session.start()
     return session

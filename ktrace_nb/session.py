@@ -14,10 +14,10 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from ktrace_nb.compiler.build import Built
 from ktrace_nb.compiler.verifier import verifier_error
@@ -31,9 +31,12 @@ from ktrace_nb.errors import (
     RemoteError,
     TargetError,
 )
+from ktrace_nb.governor import Governor, Limits
 from ktrace_nb.kernel.facts import KernelFacts
+from ktrace_nb.stream.history import EVERY_S
 from ktrace_nb.stream.ledger import summary
 from ktrace_nb.stream.outputs import LEDGER, Outputs
+from ktrace_nb.stream.window import Events
 from ktrace_nb.targets.base import Target
 from ktrace_nb.wire.bundle import encode_bundle
 
@@ -45,21 +48,9 @@ SNAPSHOT_S = 0.2
 _FIRST_SNAPSHOTS_S = (0.0, 0.02, 0.05, 0.1)
 _ANSWER_S = 10.0
 _COLLECT_BYTES = 1 << 20
-FORGOTTEN_S = 1800.0
-"""After this a session that nobody told to end ends itself."""
 
 _numbers = itertools.count(1)
 _Utf8 = codecs.getincrementaldecoder("utf-8")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """When a session ends by itself."""
-
-    seconds: float | None = None
-    """``--for``; None is until stopped, but see :data:`FORGOTTEN_S`."""
-    command: str | None = None
-    """``-c``: run once everything is attached; the session ends with it."""
 
 
 class Session:
@@ -70,17 +61,28 @@ class Session:
     ``df.attrs["ktrace"]`` telling when, where and what was lost.
     """
 
-    def __init__(self, name: str, target: Target, facts: KernelFacts, built: Built, limits: Limits) -> None:
+    def __init__(
+        self,
+        name: str,
+        target: Target,
+        facts: KernelFacts,
+        built: Built,
+        limits: Limits,
+        *,
+        every_s: float = EVERY_S,
+    ) -> None:
         self.name = name
         self.target = target
         self.built = built
         self.limits = limits
+        self._governor = Governor(limits)
         self.outputs = Outputs(
             built.bundle,
             built.program.outputs,
             built.events,
             built.program.structs,
             lambda addresses: _name_all(facts, addresses),
+            every_s=every_s,
         )
         self._id = f"{name}.{next(_numbers)}"
         self._stop = threading.Event()
@@ -90,6 +92,10 @@ class Session:
         self._thread = threading.Thread(target=self._collect, name=f"ktrace_nb {name}", daemon=True)
         self._started = time.monotonic()
         self._elapsed: float | None = None
+        self._counted_ns = 0
+        """``CLOCK_MONOTONIC`` of the target when its counts were read."""
+        self._attached_ns = 0
+        """``CLOCK_MONOTONIC`` of the target when everything was attached."""
         self.started_at = datetime.datetime.now(datetime.UTC)
         self.state: State = "running"
         self.message = ""
@@ -119,6 +125,7 @@ class Session:
         try:
             call("open", session=self._id)
             self._load()
+            self._tell_limits()
             self._attach()
             self._started = time.monotonic()
             self.started_at = datetime.datetime.now(datetime.UTC)
@@ -169,9 +176,15 @@ class Session:
             log = str(error.fields.get("log", ""))
             raise verifier_error(log, error.message, self.built.program, definition) from None
 
+    def _tell_limits(self) -> None:
+        if self.built.program.capped or self.built.program.throttled:
+            control = self._governor.control.encode()
+            self.target.connection.call("control", control, session=self._id)
+
     def _attach(self) -> None:
         try:
-            self.target.connection.call("attach", session=self._id, timeout_s=120)
+            reply = self.target.connection.call("attach", session=self._id, timeout_s=120)
+            self._attached_ns = int(reply.head["monotonic_ns"])
         except RemoteError as error:
             index = error.fields.get("point")
             if not isinstance(index, int):
@@ -227,7 +240,7 @@ class Session:
             self._ask(with_maps, max(0.0, min(due - now, self._seconds_left(), SNAPSHOT_S)))
             # A target that takes long to read its maps out is asked less often.
             due = max(due, time.monotonic() + 2 * (time.monotonic() - now)) if with_maps else due
-            reason = self._reason_to_end()
+            reason = self._govern() or self._reason_to_end()
         self.target.connection.call("detach", session=self._id, timeout_s=60)
         while self._ask(True, 0.0):
             pass
@@ -247,13 +260,22 @@ class Session:
         out, err = self.outputs.ingest(reply.head, reply.blob)
         self.stdout += self._decode_stdout(out)
         self.stderr += self._decode_stderr(err)
+        self._counted_ns = int(reply.head["monotonic_ns"])
         workload = reply.head.get("workload")
         if workload is not None:
             self.workload_status = workload["status"]
         return bool(reply.head["more"])
 
+    def _govern(self) -> str:
+        before = self._governor.control
+        outputs = self.outputs
+        reason = self._governor.look(self._counted_ns, outputs.ran_ns, outputs.capped)
+        if self._governor.control != before:
+            self._tell_limits()
+        return reason
+
     def _seconds_left(self) -> float:
-        limit = FORGOTTEN_S if self.limits.seconds is None else self.limits.seconds
+        limit = self.limits.expire_s if self.limits.seconds is None else self.limits.seconds
         return self._started + limit - time.monotonic()
 
     def _reason_to_end(self) -> str:
@@ -264,7 +286,7 @@ class Session:
         if self._seconds_left() > 0:
             return ""
         if self.limits.seconds is None:
-            return f"nobody stopped it for {FORGOTTEN_S / 60:.0f} minutes"
+            return f"nobody stopped it for {self.limits.expire_s / 60:g} minutes"
         return f"time is up ({self.limits.seconds:g} s)"
 
     def _end(self, state: State, message: str) -> None:
@@ -357,8 +379,74 @@ class Session:
         frame.attrs["ktrace"] = self._provenance(name)
         return frame
 
+    def events(self, name: str | None = None) -> Events:
+        """The events of a stream: ``.tail(20)``, ``.between(...)``, ``.sorted()``, ``.arrow()``.
+
+        Args:
+            name: Which stream; may be left out if the cell has one.
+
+        Raises:
+            KeyError: No such stream.
+        """
+        return self.outputs.events(self._named(name, list(self.outputs.streams), "stream"))
+
+    def rates(self, name: str | None = None, *, over_s: float = 1.0) -> pd.DataFrame:
+        """How fast the numbers of a map grow now.
+
+        Args:
+            name: Which map; may be left out if the cell has one.
+            over_s: Seconds to look back, at least; less if the session is younger.
+
+        Returns:
+            As :func:`ktrace_nb.stream.history.rates_frame`; ``attrs["ktrace"]["over_s"]``
+            are the seconds really looked back.
+
+        Raises:
+            KeyError: No such map.
+        """
+        name = self._named(name, self.outputs.counted, "map")
+        frame, seconds = self.outputs.rates(name, over_s)
+        frame.attrs["ktrace"] = {**self._provenance(name), "over_s": seconds}
+        return frame
+
+    def history(self, name: str | None = None) -> pd.DataFrame:
+        """A map at the moments of the session that were kept.
+
+        Args:
+            name: Which map; may be left out if the cell has one.
+
+        Returns:
+            As :func:`ktrace_nb.stream.history.history_frame`; ``attrs["ktrace"]["every_s"]``
+            are the seconds between moments, which grow in a long session.
+
+        Raises:
+            KeyError: No such map.
+        """
+        name = self._named(name, self.outputs.counted, "map")
+        frame, every_s = self.outputs.history(name, self._attached_ns)
+        frame.attrs["ktrace"] = {**self._provenance(name), "every_s": every_s}
+        return frame
+
+    def arrow(self, name: str) -> pa.Table:
+        """One output as an Arrow table, its index as columns.
+
+        Raises:
+            KeyError: No such output.
+        """
+        return pa.Table.from_pandas(self.frame(name).reset_index())
+
+    def _named(self, name: str | None, names: list[str], what: str) -> str:
+        if name is None and len(names) == 1:
+            return names[0]
+        if name not in names:
+            which = f"no {what} {name!r}" if name else f"{len(names)} {what}s"
+            raise KeyError(f"session {self.name!r} has {which}; {what}s: {', '.join(names) or 'none'}")
+        return name
+
     def _provenance(self, name: str) -> dict[str, Any]:
-        lost = summary([e for e in self.outputs.entries() if e.name == name or e.kind == "probe"])
+        lost = summary(
+            [e for e in self.outputs.entries() if e.name == name or e.kind in ("probe", "session")]
+        )
         return {
             "session": self.name,
             "target": self.target.name,
@@ -389,6 +477,20 @@ class Session:
         return self.outputs.ledger()
 
     @property
+    def cpu_share(self) -> float:
+        """What the session's programs cost the traced machine: share of one CPU, 1.0 is all of it.
+
+        The time the kernel spent in them, by its own run statistics, over the time of the session.
+        """
+        watched_ns = self._counted_ns - self._attached_ns
+        return self.outputs.ran_ns / watched_ns if watched_ns > 0 else 0.0
+
+    @property
+    def remark(self) -> str:
+        """What is held back now to stay within the limits; empty if nothing is."""
+        return self._governor.remark
+
+    @property
     def losses(self) -> dict[str, int]:
         """Losses by reason; empty if everything is there."""
         return summary(self.outputs.entries())
@@ -399,15 +501,17 @@ class Session:
 
         Returns:
             Indexed by ``program`` (str): ``hits`` (uint64), ``ns_per_hit``
-            (float64, nanoseconds; NaN if never hit), ``missed`` and
-            ``recursion`` (uint64).
+            (float64, nanoseconds; NaN if never hit), ``cpu_share`` (float64,
+            of one CPU over the whole session), ``missed`` and ``recursion`` (uint64).
         """
         programs = self.outputs.programs
         hits = pd.array([p.hits for p in programs.values()], dtype="uint64")
+        watched_ns = max(1, self._counted_ns - self._attached_ns)
         cost = [p.ns / p.hits if p.hits else float("nan") for p in programs.values()]
         columns = {
             "hits": hits,
             "ns_per_hit": cost,
+            "cpu_share": [p.ns / watched_ns for p in programs.values()],
             "missed": pd.array([p.missed for p in programs.values()], dtype="uint64"),
             "recursion": pd.array([p.recursion for p in programs.values()], dtype="uint64"),
         }

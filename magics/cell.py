@@ -12,9 +12,11 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from traitlets import Bool, Unicode
 
 from ktrace_nb import doctor, engine
+from ktrace_nb.arguments import options_of
+from ktrace_nb.engine import Options
 from ktrace_nb.magics import sessions
 from ktrace_nb.magics.brief import brief_errors
-from ktrace_nb.magics.options import ktrace_arguments, options_of, parse_line
+from ktrace_nb.magics.options import ktrace_arguments, parse_line
 from ktrace_nb.magics.source import SessionSource
 from ktrace_nb.progress import Progress, bars
 from ktrace_nb.show import show
@@ -61,7 +63,7 @@ class KTraceMagics(Magics):
         # What a cell ran before ends with its re-run, whether the new text is right or not.
         sessions.retire(args.name)
         with _quick_progress() as progress:
-            session = engine.start(source, options_of(args, self.target), progress=progress)
+            session = engine.start(source, self._options(args), progress=progress)
         entry = sessions.add(session)
         assert self.shell is not None
         self.shell.user_ns[args.variable or args.name] = session
@@ -71,8 +73,11 @@ class KTraceMagics(Magics):
             entry.panel = panel = show_panel(SessionSource(session, args.view))
             session.when_over(panel.finish)
 
+    def _options(self, args: argparse.Namespace) -> Options:
+        return options_of(args, name=args.name, target=self.target, language="c")
+
     def _show(self, source: Source, args: argparse.Namespace) -> None:
-        options = options_of(args, self.target)
+        options = self._options(args)
         program = engine.lower(source, options)
         with _quick_progress() as progress:
             target = get_target(options.target, progress)

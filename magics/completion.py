@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ktrace_nb.engine import known_facts
+from ktrace_nb.engine import LANGUAGES, known_facts
 from ktrace_nb.ir.probes import KINDS
 from ktrace_nb.magics import sessions
 from ktrace_nb.magics.options import option_choices, option_words
@@ -46,6 +46,8 @@ def complete(current: str, previous: str, *, first: bool, line: bool) -> list[st
     """
     if previous == "--target":
         found = target_names()
+    elif previous == "--lang":
+        found = list(LANGUAGES)
     elif previous == "--attach":
         found = _attach(current)
     elif option_choices(previous):

@@ -11,41 +11,21 @@ from typing import Any, TypeVar
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
 
-from ktrace_nb.durations import parse_duration
-from ktrace_nb.engine import DEFAULT_TARGET, LANGUAGES, Options
+from ktrace_nb.arguments import CELL_ARGUMENTS, RUN_ARGUMENTS, Argument
 from ktrace_nb.magics.source import VIEWS
 from ktrace_nb.show import STAGES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_NAME = "trace"
-_ARGUMENTS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
+_ARGUMENTS: tuple[Argument, ...] = (
     (("name",), {"nargs": "?", "default": DEFAULT_NAME, "help": "name of the session, and of its variable"}),
-    (("--target",), {"metavar": "T", "default": None, "help": "where: lab (default) or local"}),
-    (("--for",), {"dest": "duration", "metavar": "DURATION", "help": "end after this long: 10s, 500ms, 2m"}),
-    (
-        ("-c",),
-        {"dest": "command", "metavar": "CMD", "help": "run this once everything is attached; end with it"},
-    ),
-    (("-x",), {"dest": "pid", "type": int, "metavar": "PID", "help": "only events of this process"}),
-    (
-        ("--attach",),
-        {
-            "action": "append",
-            "default": [],
-            "metavar": "KIND:TARGET:FUNCTION",
-            "help": "attach a function of the cell, e.g. kprobe:vfs_*:on_vfs; may be repeated",
-        },
-    ),
+    *RUN_ARGUMENTS,
+    *CELL_ARGUMENTS,
     (("--view",), {"choices": VIEWS, "default": "auto", "help": "what to show (default: auto)"}),
     (
         ("--show",),
         {"choices": tuple(STAGES), "help": "print what a stage made of the cell and do not run it"},
-    ),
-    (("--lang",), {"choices": tuple(LANGUAGES), "default": "c", "help": "the cell's language (default: c)"}),
-    (
-        ("--cflag",),
-        {"action": "append", "default": [], "metavar": "FLAG", "help": "pass to clang: --cflag=-DN=3"},
     ),
     (("-o",), {"dest": "variable", "metavar": "VAR", "help": "bind the session to this variable instead"}),
     (("-e",), {"dest": "code", "metavar": "CODE", "help": "the program itself, for %%ktrace on one line"}),
@@ -93,21 +73,3 @@ def parse_line(line: str) -> argparse.Namespace:
         if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
             raise UsageError(f"%ktrace: {name!r} cannot be the name of a variable")
     return args
-
-
-def options_of(args: argparse.Namespace, default_target: str = DEFAULT_TARGET) -> Options:
-    """What the engine is told.
-
-    Raises:
-        OptionError: A duration that is none.
-    """
-    return Options(
-        name=args.name,
-        target=args.target or default_target,
-        language=args.lang,
-        seconds=parse_duration(args.duration) if args.duration else None,
-        command=args.command,
-        pid=args.pid,
-        attach=tuple(args.attach),
-        cflags=tuple(args.cflag),
-    )

@@ -39,10 +39,11 @@ class SessionSource:
         return PanelStatus(
             state=session.state,
             elapsed_s=session.elapsed,
-            message=session.message,
+            message=session.message or session.remark,
             losses=tuple(session.losses.items()),
             hits=hits,
-            cost_ns=sum(p.ns for p in programs) / hits if hits else None,
+            cost_ns=session.outputs.ran_ns / hits if hits else None,
+            cpu_share=session.cpu_share if hits else None,
         )
 
     def view_data(self) -> Sequence[ViewData]:

@@ -12,6 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no failure.
+settings.register_profile("ktrace_nb", deadline=None)
+settings.load_profile("ktrace_nb")
 
 NEEDS = {"kernel": "--kernel", "browser": "--browser"}
 

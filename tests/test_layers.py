@@ -27,7 +27,8 @@ ALLOWED: dict[str, set[str]] = {
     "lab": EVERYONE | {"wire", "agent", "progress", "paths"},
     "targets": EVERYONE | {"wire", "agent", "lab", "progress", "system"},
     "stream": EVERYONE | {"kernel", "ir", "wire"},
-    "session": EVERYONE | {"compiler", "kernel", "stream", "targets", "wire", "ir"},
+    "governor": {"wire"},
+    "session": EVERYONE | {"compiler", "governor", "kernel", "stream", "targets", "wire", "ir"},
     "engine": {"*"},
     "widgets": EVERYONE | {"stream"},
     "magics": {"*"},
@@ -41,7 +42,7 @@ OWNERS = {
     "anywidget": {"widgets"},
     "pandas": {"ktrace_nb/stream", "ktrace_nb/session.py", "ktrace_nb/export.py", "magics", "widgets"},
     "numpy": {"ktrace_nb/stream", "widgets"},
-    "pyarrow": {"ktrace_nb/stream"},
+    "pyarrow": {"ktrace_nb/stream", "ktrace_nb/session.py"},
     "tqdm": {"ktrace_nb/progress.py"},
 }
 STANDARD_LIBRARY_ONLY = (

@@ -23,7 +23,7 @@ class Headline:
 
     hits: int | None
     cost: str
-    """What one hit cost, e.g. ``85 ns per hit``; empty if not known."""
+    """What tracing cost, e.g. ``85 ns per hit, 0.3 % of a CPU``; empty if not known."""
 
     stoppable: bool
 
@@ -68,6 +68,15 @@ def headline(name: str, status: PanelStatus) -> Headline:
         elapsed_s=status.elapsed_s,
         losses=tuple(f"{count:,} lost: {printable(reason)}" for reason, count in status.losses if count),
         hits=status.hits,
-        cost="" if status.cost_ns is None else f"{time_label(status.cost_ns * 1e-9)} per hit",
+        cost=_cost(status),
         stoppable=status.stoppable and status.state == "running",
     )
+
+
+def _cost(status: PanelStatus) -> str:
+    parts = []
+    if status.cost_ns is not None:
+        parts.append(f"{time_label(status.cost_ns * 1e-9)} per hit")
+    if status.cpu_share is not None:
+        parts.append(f"{100 * status.cpu_share:.2g} % of a CPU")
+    return ", ".join(parts)

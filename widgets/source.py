@@ -36,6 +36,9 @@ class PanelStatus:
     cost_ns: float | None = None
     """What one hit cost the traced machine, nanoseconds, None if not known."""
 
+    cpu_share: float | None = None
+    """What the whole trace costs the traced machine, 1.0 is one CPU; None if not known."""
+
     stoppable: bool = True
     """Whether :meth:`PanelSource.request_stop` can end it."""
 

@@ -71,6 +71,7 @@ class AgentSession:
             "collect": self._collect,
             "detach": self._detach,
             "update": self._update,
+            "control": self._control,
             "close": self._close,
         }
 
@@ -106,6 +107,8 @@ class AgentSession:
         self._maps = maps.create(self._bundle.maps, btf, self._cpus)
         self._fds += self._maps.values()
         self._maps[b.LEDGER_FD] = self._create_ledger()
+        self._maps[b.CONTROL_FD] = bpf.create_map(b.ARRAY, "ktrace_control", 4, 32, 1)
+        self._fds.append(self._maps[b.CONTROL_FD])
         for program in self._bundle.programs:
             self._programs[program.name] = fd = self._load_program(program, btf)
             self._fds.append(fd)
@@ -130,8 +133,9 @@ class AgentSession:
         return fd
 
     def _create_ledger(self) -> int:
-        rows = 1 + max((m.slot for m in self._bundle.maps), default=0)
-        fd = bpf.create_map(b.PERCPU_ARRAY, "ktrace_ledger", 4, 8 * len(b.LEDGER_FIELDS), max(rows, 1))
+        fd = bpf.create_map(
+            b.PERCPU_ARRAY, "ktrace_ledger", 4, 8 * len(b.LEDGER_FIELDS), self._bundle.ledger_rows
+        )
         self._fds.append(fd)
         return fd
 
@@ -192,6 +196,11 @@ class AgentSession:
         bpf.update(self._maps[definition.fd], key, value)
         return {}, b""
 
+    def _control(self, message: Message) -> Answer:
+        """Tell the programs the limits in the blob."""
+        bpf.update(self._maps[b.CONTROL_FD], struct.pack("<I", 0), message.blob)
+        return {}, b""
+
     # --- attach and run -----------------------------------------------------------
 
     def _attach(self, message: Message) -> Answer:
@@ -211,7 +220,7 @@ class AgentSession:
                 self._release_probes()
                 raise
             self._attached.append((point.program, held))
-        return {"attached": len(self._attached)}, b""
+        return {"attached": len(self._attached), "monotonic_ns": time.monotonic_ns()}, b""
 
     def _run(self, message: Message) -> Answer:
         """Start the workload ``command``, as ``user`` and ``group`` if given."""
@@ -292,10 +301,11 @@ class AgentSession:
     def _collect_maps(self, names: list[str], heads: list[Any], blobs: list[bytes]) -> None:
         wanted = set(names)
         definitions = [m for m in self._bundle.maps if m.name in wanted and m.type in b.LISTABLE_TYPES]
-        rows = 1 + max((m.slot for m in self._bundle.maps), default=0)
         if "" in wanted:
-            ledger = b.MapDef(b.LEDGER_FD, "", b.PERCPU_ARRAY, 4, 8 * len(b.LEDGER_FIELDS), max(rows, 1))
-            definitions.append(ledger)
+            row_size = 8 * len(b.LEDGER_FIELDS)
+            definitions.append(
+                b.MapDef(b.LEDGER_FD, "", b.PERCPU_ARRAY, 4, row_size, self._bundle.ledger_rows)
+            )
         for definition in definitions:
             snapshot = maps.read(self._maps[definition.fd], definition, self._cpus)
             heads.append([definition.name, snapshot.entries, snapshot.value_size, time.monotonic_ns()])

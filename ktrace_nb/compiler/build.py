@@ -30,6 +30,7 @@ CFLAGS = (
     "-Werror=implicit-function-declaration",
     "-Werror=return-type",
     f"-DKTRACE_LEDGER_FD={b.LEDGER_FD}",
+    f"-DKTRACE_CONTROL_FD={b.CONTROL_FD}",
 )
 TYPE_SECTION = "ktrace_types"
 """Section of variables that exist only so that their types are in the BTF."""
@@ -105,7 +106,12 @@ def build(
         first, *rest = errors
         raise CompileError(first.message, first.source, first.span, hint=first.hint, others=rest)
     own = [part for path in _own_headers() for part in ("-include", path)]
-    unit = _Unit(program, facts, {**tree.files, **_own_headers()}, (*CFLAGS, *tree.cflags, *own, *cflags))
+    unit = _Unit(
+        program,
+        facts,
+        {**tree.files, **_own_headers()},
+        (*CFLAGS, *_ledger_flags(program), *tree.cflags, *own, *cflags),
+    )
     result, cached = _cached(unit, worker, cache)
     assert result.bundle is not None
     plan = plan.restricted_to({_own_name(p.name) for p in result.bundle.programs})
@@ -121,6 +127,12 @@ def build(
         problems=(*plan.problems, *tree.problems, *problems_of(result.diagnostics, program, facts.btf)),
         cached=cached,
     )
+
+
+def _ledger_flags(program: Program) -> list[str]:
+    """What ledger.h has to know of the program."""
+    lru = sum(1 << slot for slot, output in enumerate(program.outputs) if output.lru and slot < 64)
+    return [f"-DKTRACE_LRU={lru:#x}ULL", *(["-DKTRACE_MAX_RATE"] if program.capped else [])]
 
 
 @dataclass(frozen=True)

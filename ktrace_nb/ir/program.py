@@ -38,6 +38,8 @@ class Output:
     """Of a histogram: :data:`LOG2` (bucket is a bit length) or :data:`LINEAR`."""
     type_names: tuple[str, ...] = ()
     """C types of what an event may carry, best guess first, where the text tells."""
+    lru: bool = False
+    """Whether it is a map that throws old entries out."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Program:
     """Offsets in the source right behind the opening braces of all functions."""
     pid: int | None = None
     """The only process the programs run for."""
+    capped: bool = False
+    """Whether events are admitted at a rate that is set while programs run."""
+    throttled: bool = False
+    """Whether programs run for a share of the time that is set while they do."""
 
     def marked_text(self) -> str:
         """The text for the compiler, every body preceded by its own line number.

@@ -17,9 +17,10 @@ from ktrace_nb.stream import layout as kinds
 from ktrace_nb.stream.decode import categories, distinct, finish, read_raw
 from ktrace_nb.stream.layout import Column, Layout
 from ktrace_nb.stream.records import Cut, Payloads
+from ktrace_nb.stream.window import Events
 
-KEEP = 5_000_000
-"""Rows a stream keeps; what comes later is counted, not kept."""
+KEEP_BYTES = 1 << 30
+"""What the records a stream keeps may take; what comes later is counted, not kept."""
 
 _FIRST_CAPACITY = 1024
 
@@ -30,32 +31,32 @@ class EventStream:
     Args:
         layouts: What a record may be, best guess first. A record is read as the
             first layout it has the size of (its buffer may pad it to 8 bytes).
-        keep: Rows kept at most.
+        keep_bytes: How much the records kept may take.
     """
 
-    def __init__(self, layouts: Sequence[Layout], *, keep: int = KEEP) -> None:
+    def __init__(self, layouts: Sequence[Layout], *, keep_bytes: int = KEEP_BYTES) -> None:
         self.layouts = tuple(layouts)
         self.tables = [_Table(layout) for layout in layouts]
-        self.keep = keep
-        self.delivered = 0
+        self._room = keep_bytes
+        self.arrived = 0
         """Records that arrived here."""
         self.discarded = 0
         """Records the program gave up after reserving them."""
         self.unread = 0
         """Records of a size no layout has."""
         self.not_kept = 0
-        """Records that came after ``keep`` rows."""
+        """Records that came when there was no room left."""
 
     @property
     def generation(self) -> int:
         """Changes with every record."""
-        return self.delivered
+        return self.arrived
 
     def add(self, cut: Cut) -> None:
         """Append what was in a span."""
         self.discarded += cut.discarded
         for payloads in cut.batches:
-            self.delivered += len(payloads)
+            self.arrived += len(payloads)
             self._add_batch(payloads)
 
     def _add_batch(self, payloads: Payloads) -> None:
@@ -64,21 +65,15 @@ class EventStream:
         if table is None:
             self.unread += len(payloads)
             return
-        room = max(0, self.keep - sum(t.rows for t in self.tables))
-        self.not_kept += max(0, len(payloads) - room)
-        table.append(payloads[:room])
+        kept = payloads[: max(0, self._room // max(1, size))]
+        self._room -= kept.size
+        self.not_kept += len(payloads) - len(kept)
+        table.append(kept)
 
-    def frame(self) -> pd.DataFrame:
-        """Everything so far, in the order of arrival.
-
-        If records of several types came, ``type`` (str) tells them apart and
-        they follow each other type by type.
-        """
+    def events(self) -> Events:
+        """Everything so far, in the order of arrival."""
         filled = [table for table in self.tables if table.rows]
-        if len(filled) <= 1:
-            return (filled or self.tables)[0].frame()
-        frames = [table.frame().assign(type=table.layout.type_name) for table in filled]
-        return pd.concat(frames, ignore_index=True)
+        return Events([(table.layout.type_name, table.frame()) for table in filled or self.tables[:1]])
 
 
 class _Table:

@@ -209,7 +209,10 @@ def linear_bars(frames: Sequence[pd.DataFrame], most: int) -> LinearBars:
     first, last = first // merged, last // merged
     counts = []
     for frame in frames:
-        bar = frame.index.to_numpy() // merged - first
+        numbers = frame.index.to_numpy()
+        if merged > np.iinfo(numbers.dtype).max:
+            numbers = numbers.astype(object)
+        bar = numbers // merged - first
         total = np.zeros(last - first + 1, dtype=np.uint64)
         np.add.at(total, bar.astype(np.int64), frame["count"].to_numpy())
         counts.append(total)

@@ -4,9 +4,9 @@ Three parties count. The compiled programs count in a per-CPU map of the session
 what they tried to send and what the kernel would not take; the kernel counts
 runs it skipped; the notebook counts what arrived. For every event stream
 
-    submitted = delivered + discarded + ring_full
+    submitted = delivered + lost
 
-and what was delivered is in the frame but for ``unread`` and ``not_kept``.
+holds exactly once the session is over; while it runs, events may be on their way.
 """
 
 from __future__ import annotations
@@ -21,16 +21,21 @@ from ktrace_nb.wire.bundle import LEDGER_FIELDS
 
 REASONS = {
     "ring_full": "ring full",
+    "capped": "over --max-rate",
     "map_full": "map full",
     "no_memory": "no memory for the entry",
     "busy": "map busy (update nested in another)",
     "refused": "refused by the kernel",
+    "evicted": "evicted from an LRU map",
     "unread": "record of unknown size",
     "not_kept": "over the notebook's row limit",
     "overwritten": "printed line overwritten before it was read",
     "output_dropped": "bytes of the command's output",
     "missed": "probe missed (nested or no slot)",
     "recursion": "program already running",
+    "skipped": "hit skipped by --max-cpu",
+    "faulted": "read of memory that is not there",
+    "truncated": "string cut to its buffer",
 }
 """Columns of the ledger that count losses, and what they are called."""
 
@@ -41,7 +46,7 @@ class Entry:
 
     name: str
     kind: str
-    """``events``, ``map``, ``probe``, ``text`` or ``workload``."""
+    """``events``, ``map``, ``probe``, ``text``, ``workload`` or ``session``."""
     submitted: int = 0
     delivered: int = 0
     discarded: int = 0
@@ -54,7 +59,7 @@ class Entry:
 
 
 def read_counts(data: bytes, stride: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
-    """The ledger map's rows summed over CPUs: one row per slot, columns as :data:`LEDGER_FIELDS`."""
+    """The ledger map's rows summed over CPUs, columns as :data:`LEDGER_FIELDS`."""
     width = len(LEDGER_FIELDS)
     table: np.ndarray[tuple[int, int], np.dtype[np.uint64]] = (
         np.frombuffer(data, "<u8").reshape(-1, stride // (8 * width), width).sum(axis=1, dtype=np.uint64)
@@ -65,7 +70,7 @@ def read_counts(data: bytes, stride: int) -> np.ndarray[tuple[int, int], np.dtyp
 def kernel_losses(counts: Mapping[str, int], *, is_stream: bool) -> dict[str, int]:
     """Losses that a program counted for one table."""
     if is_stream:
-        return {"ring_full": counts["dropped"]}
+        return {"ring_full": counts["dropped"], "capped": counts["capped"]}
     names = {"full": "map_full", "no_memory": "no_memory", "busy": "busy", "other": "refused"}
     return {reason: counts[field] for field, reason in names.items()}
 
@@ -74,14 +79,16 @@ def ledger_frame(entries: Sequence[Entry]) -> pd.DataFrame:
     """The ledger as a frame.
 
     Returns:
-        One row per output and probe, one for what programs printed (``printed``)
-        and one for a ``-c`` command (``command``), indexed by ``name`` (str):
+        One row per output and probe, one for what programs printed (``printed``),
+        one for a ``-c`` command (``command``) and one for what belongs to no
+        output (``session``), indexed by ``name`` (str):
 
         ============== ======= ================================================
-        ``kind``        str     ``events``, ``map``, ``probe``, ``text``, ``workload``
+        ``kind``        str     ``events``, ``map``, ``probe``, ``text``,
+                                ``workload`` or ``session``
         ``submitted``   uint64  events sent, lines printed, hits; 0 for a map
-        ``delivered``   uint64  events and lines that arrived; runs of the program
-        ``discarded``   uint64  events the program reserved and gave up
+        ``delivered``   uint64  events and lines that are here; runs of the program
+        ``discarded``   uint64  events the program reserved and gave up: not sent
         ``lost``        uint64  the sum of the columns that follow
         *reasons*       uint64  one column per entry of :data:`REASONS`
         ============== ======= ================================================

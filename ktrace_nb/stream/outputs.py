@@ -18,11 +18,13 @@ from ktrace_nb.ir.program import LINEAR, LOG2, Output
 from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.kernel.btf_format import RECORDS, Kind
 from ktrace_nb.stream.events import EventStream
+from ktrace_nb.stream.history import EVERY_S, History, history_frame, rates_frame
 from ktrace_nb.stream.layout import Layout, layout_of, plain_layout
 from ktrace_nb.stream.ledger import Entry, kernel_losses, ledger_frame, read_counts
 from ktrace_nb.stream.maps import MapSchema, MapSnapshot
 from ktrace_nb.stream.records import cut_perf, cut_ring
 from ktrace_nb.stream.stacks import Symbolizer, stacks_frame
+from ktrace_nb.stream.window import Events
 from ktrace_nb.wire import bundle as b
 
 LEDGER = ""
@@ -54,6 +56,7 @@ class Outputs:
         events: Fields and types of what each output table carries.
         structs: C types of the cell's structures that may be events.
         name_addresses: Names for kernel addresses in stacks.
+        every_s: Seconds between snapshots of maps that are kept.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Outputs:
         events: Mapping[str, Sequence[tuple[str, str]]],
         structs: Sequence[str],
         name_addresses: Symbolizer,
+        *,
+        every_s: float = EVERY_S,
     ) -> None:
         self._structs = tuple(structs)
         self._btf = Btf(bundle.btf) if bundle.btf else None
@@ -77,6 +82,11 @@ class Outputs:
             if m.role in ("ring", "perf_output")
         }
         self._snapshots: dict[str, MapSnapshot] = {}
+        self._histories = {
+            name: History(every_s)
+            for name, schema in self._schemas.items()
+            if schema.definition.type != b.STACK_TRACE
+        }
         self._frames: dict[tuple[str, bool], tuple[int, pd.DataFrame]] = {}
         self._counts: dict[int, dict[str, int]] = {}
         self._lock = threading.Lock()
@@ -94,6 +104,11 @@ class Outputs:
         known = [*self.streams, *self._schemas]
         first = [name for name in self._declared if name in known]
         return [*first, *(name for name in known if name not in self._declared)]
+
+    @property
+    def counted(self) -> list[str]:
+        """Names of the maps that have a history and rates: all but stacks."""
+        return [name for name in self.names if name in self._histories]
 
     @property
     def map_names(self) -> list[str]:
@@ -143,6 +158,8 @@ class Outputs:
                     self._read_ledger(values, stride)
                 else:
                     self._snapshots[name] = MapSnapshot(keys, values, stride, at_ns)
+                    if name in self._histories:
+                        self._histories[name].add(self._snapshots[name])
             self.programs.update({name: ProgramCounts(*counts) for name, counts in head["programs"].items()})
             self._read_text(bytes(take(head.get("text", 0))))
             self._lines_lost = head.get("text_lost", 0)
@@ -151,8 +168,8 @@ class Outputs:
         return bytes(take(workload.get("stdout", 0))), bytes(take(workload.get("stderr", 0)))
 
     def _read_ledger(self, values: bytes, stride: int) -> None:
-        for slot, row in enumerate(read_counts(values, stride)):
-            self._counts[slot] = {name: int(n) for name, n in zip(b.LEDGER_FIELDS, row, strict=True)}
+        for number, row in enumerate(read_counts(values, stride)):
+            self._counts[number] = {name: int(n) for name, n in zip(b.LEDGER_FIELDS, row, strict=True)}
 
     def _read_text(self, data: bytes) -> None:
         lines = data.decode("utf-8", "replace").splitlines()
@@ -189,13 +206,54 @@ class Outputs:
         if name in self.streams:
             if per_cpu:
                 raise ValueError(f"{name!r} is no per-CPU map")
-            return self.streams[name].frame()
-        schema, snapshot = self._schemas[name], self._snapshot(name)
+            return self.streams[name].events().frame()
+        return self._laid_out(name, self._snapshot(name), per_cpu=per_cpu)
+
+    def _laid_out(self, name: str, snapshot: MapSnapshot, *, per_cpu: bool = False) -> pd.DataFrame:
+        schema = self._schemas[name]
         if schema.definition.type == b.STACK_TRACE:
             return stacks_frame(snapshot, self._name_addresses)
         if self.kind(name) == "histogram" and not per_cpu:
             return schema.histogram(snapshot, log2=self.scale(name) == LOG2)
         return schema.frame(snapshot, per_cpu=per_cpu)
+
+    def events(self, name: str) -> Events:
+        """The records of a stream as they stand.
+
+        Raises:
+            KeyError: No stream of that name.
+        """
+        with self._lock:
+            return self.streams[name].events()
+
+    def rates(self, name: str, over_s: float) -> tuple[pd.DataFrame, float]:
+        """How fast a map grows, see :func:`rates_frame`, and the seconds it was watched for.
+
+        Raises:
+            KeyError: No map of that name with a history.
+        """
+        with self._lock:
+            pair = self._histories[name].pair(round(over_s * 1e9))
+            if pair is None:
+                now = self._laid_out(name, self._snapshot(name))
+                return rates_frame(now, now, 1.0).iloc[:0], 0.0
+            before, after = (self._laid_out(name, snapshot) for snapshot in pair)
+            seconds = (pair[1].at_ns - pair[0].at_ns) / 1e9
+            return rates_frame(before, after, seconds), seconds
+
+    def history(self, name: str, since_ns: int) -> tuple[pd.DataFrame, float]:
+        """A map over time, see :func:`history_frame`, and the seconds between its moments.
+
+        Raises:
+            KeyError: No map of that name with a history.
+        """
+        with self._lock:
+            history = self._histories[name]
+            moments = [
+                ((snapshot.at_ns - since_ns) / 1e9, self._laid_out(name, snapshot))
+                for snapshot in history.snapshots
+            ]
+            return history_frame(moments), history.every_ns / 1e9
 
     def _snapshot(self, name: str) -> MapSnapshot:
         empty = MapSnapshot(b"", b"", _stride(self._maps[name]), 0)
@@ -215,6 +273,8 @@ class Outputs:
                 found.append(
                     Entry(name, "probe", counts.hits + sum(losses.values()), counts.hits, losses=losses)
                 )
+            own = {name: self._row(0)[name] for name in ("skipped", "faulted", "truncated")}
+            found.append(Entry("session", "session", losses=own))
             if self.lines_printed or self._lines_lost:
                 losses = {"overwritten": self._lines_lost, "not_kept": self.lines_printed - len(self.text)}
                 sent = self.lines_printed + self._lines_lost
@@ -224,20 +284,37 @@ class Outputs:
         return found
 
     def _output_entry(self, definition: b.MapDef) -> Entry:
-        counts = self._counts.get(definition.slot, dict.fromkeys(b.LEDGER_FIELDS, 0))
+        counts = self._row(1 + definition.slot)
         stream = self.streams.get(definition.name)
         losses = kernel_losses(counts, is_stream=stream is not None)
         if stream is None:
+            if definition.type in (b.LRU_HASH, b.LRU_PERCPU_HASH):
+                there = len(self._snapshot(definition.name).keys) // definition.key_size
+                # The counts and the entries are read one after the other.
+                losses["evicted"] = max(0, counts["inserted"] - counts["deleted"] - there)
             return Entry(definition.name, "map", losses=losses)
         losses.update(unread=stream.unread, not_kept=stream.not_kept)
         return Entry(
             definition.name,
             "events",
-            counts["submitted"],
-            stream.delivered,
+            counts["submitted"] - stream.discarded,
+            stream.arrived - stream.unread - stream.not_kept,
             stream.discarded,
             losses,
         )
+
+    def _row(self, number: int) -> dict[str, int]:
+        return self._counts.get(number, dict.fromkeys(b.LEDGER_FIELDS, 0))
+
+    @property
+    def ran_ns(self) -> int:
+        """Nanoseconds that all programs have run so far."""
+        return sum(counts.ns for counts in self.programs.values())
+
+    @property
+    def capped(self) -> int:
+        """Events refused because of a rate so far."""
+        return sum(self._row(1 + m.slot)["capped"] for m in self._maps.values() if m.name in self.streams)
 
     def ledger(self) -> pd.DataFrame:
         """The ledger as :func:`~ktrace_nb.stream.ledger.ledger_frame` lays it out."""

@@ -29,8 +29,37 @@ TRACE_FENTRY, TRACE_FEXIT, LSM_MAC = 24, 25, 27
 LEDGER_FD = 0x7FFFFFF0
 """The map "descriptor" that compiled code uses for the session's ledger map."""
 
-LEDGER_FIELDS = ("submitted", "dropped", "full", "no_memory", "busy", "other")
-"""What the ledger map counts per map and CPU, one u64 each."""
+CONTROL_FD = 0x7FFFFFF1
+"""The same for the map that :class:`Control` is written to."""
+
+LEDGER_FIELDS = (
+    *("submitted", "dropped", "capped", "full", "no_memory", "busy", "other", "inserted", "deleted"),
+    *("faulted", "truncated", "skipped"),
+)
+"""What the ledger map counts per row and CPU, one u64 each.
+
+Row 0 is the session's own and has the last three, row 1 that of the map whose
+``slot`` is 0, and so on.
+"""
+
+PERIOD_NS = 1 << 27
+"""Of every so many nanoseconds programs run for a part under ``--max-cpu``."""
+WINDOW_S = 0.1
+"""Time over which ``--max-rate`` counts."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a running session tells its programs; ``struct ktrace_control_`` of ledger.h."""
+
+    most: int
+    """Events admitted per :data:`WINDOW_S`, over all CPUs."""
+    on_ns: int
+    """How much of each :data:`PERIOD_NS` the programs run."""
+
+    def encode(self) -> bytes:
+        """The map's value; the two words that programs count in start at 0."""
+        return struct.pack("<4Q", self.most, self.on_ns, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -117,6 +146,11 @@ class Bundle:
     attach: tuple[AttachPoint, ...] = ()
     btf: bytes = b""
     """The programs' own BTF: the types of maps and events."""
+
+    @property
+    def ledger_rows(self) -> int:
+        """Entries of the ledger map: the session's own and one per slot."""
+        return 2 + max((m.slot for m in self.maps), default=-1)
 
 
 _BLOBS = ("insns", "func_info", "line_info")

@@ -45,7 +45,7 @@ def test_wrong_use_is_one_line(shell: Shell, line: str, why: str) -> None:
 def test_braces_and_dollars_reach_the_program_as_written(shell: Shell) -> None:
     shell.run("x = 'expanded'")
     said = shell.run("%%ktrace --lang {x}\n$x")
-    assert "invalid choice: '{x}'" in said
+    assert "no language '{x}'" in said
 
 
 def test_lists_are_empty_before_anything_ran(shell: Shell) -> None:

@@ -3,13 +3,20 @@ from __future__ import annotations
 import pytest
 from IPython.core.error import UsageError
 
+from ktrace_nb.arguments import options_of
+from ktrace_nb.engine import Options
 from ktrace_nb.errors import OptionError
-from ktrace_nb.magics.options import option_choices, option_words, options_of, parse_line
+from ktrace_nb.magics.options import option_choices, option_words, parse_line
+
+
+def options_from(line: str, target: str = "lab") -> Options:
+    args = parse_line(line)
+    return options_of(args, name=args.name, target=target, language="c")
 
 
 def test_a_line_is_read_as_a_shell_reads_it() -> None:
-    options = options_of(
-        parse_line("""sizes --for 500ms -c "ls -lR '/usr'" -x 7 --attach kprobe:vfs_*:f --cflag=-DN=3""")
+    options = options_from(
+        """sizes --for 500ms -c "ls -lR '/usr'" -x 7 --attach kprobe:vfs_*:f --cflag=-DN=3"""
     )
     assert (options.name, options.target, options.seconds) == ("sizes", "lab", 0.5)
     assert options.command == "ls -lR '/usr'"
@@ -17,8 +24,16 @@ def test_a_line_is_read_as_a_shell_reads_it() -> None:
 
 
 def test_the_default_target_is_a_setting_and_an_option_overrides_it() -> None:
-    assert options_of(parse_line(""), "local").target == "local"
-    assert options_of(parse_line("--target lab"), "local").target == "lab"
+    assert options_from("", "local").target == "local"
+    assert options_from("--target lab", "local").target == "lab"
+
+
+def test_limits_are_quantities_with_defaults() -> None:
+    options = options_from("--expire 2h --every 500ms --max-rate 10k --max-cpu 5% --over stop")
+    assert (options.expire_s, options.every_s) == (7200.0, 0.5)
+    assert (options.max_rate, options.max_cpu, options.over) == (10_000.0, 0.05, "stop")
+    plain = options_from("")
+    assert (plain.expire_s, plain.every_s, plain.max_rate, plain.max_cpu) == (1800.0, 1.0, None, None)
 
 
 @pytest.mark.parametrize(
@@ -37,11 +52,21 @@ def test_a_wrong_line_is_a_usage_error(line: str, why: str) -> None:
         parse_line(line)
 
 
-@pytest.mark.parametrize("duration", ["soon", "0s", "10 parsecs", "-1s"])
-def test_a_wrong_duration_is_named(duration: str) -> None:
-    with pytest.raises(OptionError, match="expected a duration") as caught:
-        options_of(parse_line(f"--for='{duration}'"))
-    assert caught.value.hint == "e.g. 10s, 500ms, 2m"
+@pytest.mark.parametrize(
+    ("line", "wanted", "examples"),
+    [
+        ("--for=soon", "a duration", "10s, 500ms, 2m"),
+        ("--for=0s", "a duration", "10s, 500ms, 2m"),
+        ("--expire='10 parsecs'", "a duration", "10s, 500ms, 2m"),
+        ("--every=-1s", "a duration", "10s, 500ms, 2m"),
+        ("--max-rate=10K", "events per second", "500, 10k"),
+        ("--max-cpu=all", "a share of a CPU", "5%, 0.05"),
+    ],
+)
+def test_a_wrong_quantity_is_named(line: str, wanted: str, examples: str) -> None:
+    with pytest.raises(OptionError, match=f"expected {wanted}") as caught:
+        options_from(line)
+    assert caught.value.hint == f"e.g. {examples}"
 
 
 def test_every_option_can_be_completed() -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ktrace_nb.stream.histogram import (
@@ -174,6 +174,7 @@ def test_stray_buckets_far_apart_do_not_fill_the_memory() -> None:
     st.dictionaries(st.integers(-(2**63), 2**63 - 1), st.integers(1, 1000), min_size=1, max_size=20),
     st.integers(2, 200),
 )
+@example({-(2**63): 1, 2**62: 1}, 2)
 def test_bars_take_neighbours_together_and_lose_nothing(counts: dict[int, int], most: int) -> None:
     bars = linear_bars([linear_hist(list(counts), list(counts.values()))], most)
     assert len(bars.counts[0]) <= most + 1

@@ -130,20 +130,31 @@ def test_records_of_another_size_are_counted_not_guessed() -> None:
 
 def test_the_ledger_adds_up_over_cpus_and_parties() -> None:
     outputs = make()
-    rows = [[0] * 6 for _ in range(5 * CPUS)]
-    rows[0 * CPUS][2] = 3  # calls: 3 updates refused, the map was full
-    rows[3 * CPUS][0], rows[3 * CPUS + 1][0] = 4, 2  # ring: submitted on either CPU
-    rows[3 * CPUS + 1][1] = 5  # ring: dropped
-    values = b"".join(struct.pack("<6Q", *row) for row in rows)
+    field = b.LEDGER_FIELDS.index
+    rows = [[0] * len(b.LEDGER_FIELDS) for _ in range(6 * CPUS)]
+    rows[1][field("faulted")] = 7  # the session's own row comes first
+    rows[1 * CPUS][field("full")] = 3  # calls: 3 updates refused, the map was full
+    rows[4 * CPUS][field("submitted")] = 4  # ring: on one CPU
+    rows[4 * CPUS + 1][field("submitted")] = 3  # and on the other
+    rows[4 * CPUS + 1][field("dropped")] = 4
+    rows[4 * CPUS + 1][field("capped")] = 2
+    values = b"".join(struct.pack(f"<{len(b.LEDGER_FIELDS)}Q", *row) for row in rows)
     collected(
         outputs,
         spans=[(4, ring_record(1, b"a"))],
-        maps=[(LEDGER, struct.pack("<5I", *range(5)), values, 48 * CPUS)],
+        maps=[(LEDGER, struct.pack("<6I", *range(6)), values, 8 * len(b.LEDGER_FIELDS) * CPUS)],
         programs={"kprobe__f": [100, 5000, 1, 2]},
     )
     ledger = outputs.ledger()
     assert ledger["map_full"]["calls"] == 3
-    assert [ledger[c]["ring"] for c in ("submitted", "delivered", "ring_full", "lost")] == [6, 1, 5, 5]
+    assert [ledger[c]["ring"] for c in ("submitted", "delivered", "ring_full", "capped", "lost")] == [
+        7,
+        1,
+        4,
+        2,
+        6,
+    ]
+    assert ledger["faulted"]["session"] == 7
     assert [ledger[c]["kprobe__f"] for c in ("submitted", "delivered", "lost")] == [103, 100, 3]
     assert str(ledger["lost"].dtype) == "uint64"
 

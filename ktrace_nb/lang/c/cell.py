@@ -8,7 +8,9 @@ just have no place in the cell to point at.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from ktrace_nb.ctokens import (
     DIRECTIVE,
@@ -109,6 +111,8 @@ class CCell:
     """C types of the structures defined outside any ``#if``: ``struct data_t``, ``data_t``."""
     words: frozenset[str] = field(repr=False)
     """Every identifier of the text, directives included."""
+    reads: tuple[tuple[str, Span], ...] = field(repr=False)
+    """Calls of ``bpf_probe_read...``: the function and the place of its name."""
     assignments: tuple[tuple[str, str], ...] = field(repr=False)
     """Names assigned to (the last member of ``a.b.c``), with the text assigned."""
 
@@ -129,6 +133,7 @@ def parse(source: Source) -> CCell:
         tuple(_calls(code)),
         tuple(_structs(tokens)),
         frozenset(words),
+        tuple(_reads(code)),
         tuple(_assignments(code)),
     )
 
@@ -222,6 +227,12 @@ def _calls(tokens: list[Token]) -> list[Call]:
                 )
             )
     return found
+
+
+def _reads(tokens: list[Token]) -> Iterator[tuple[str, Span]]:
+    for token, following in pairwise(tokens):
+        if token.kind == IDENTIFIER and token.text.startswith("bpf_probe_read") and _is(following, "("):
+            yield token.text, token.span
 
 
 def _structs(tokens: list[Token]) -> list[str]:

@@ -1,10 +1,11 @@
 """From a parsed C cell to a :class:`~ktrace_nb.ir.program.Program`.
 
-Three things of bcc are mended on the way, each by an edit that keeps its line:
+Four things of bcc are mended on the way, each by an edit that keeps its line:
 
 * ``table.increment()`` loses counts when CPUs collide, and does nothing for
   absent keys of per-CPU and LRU hashes; here it is atomic and always counts.
-* ``-x PID`` puts a guard in front of every program.
+* ``-x PID`` and ``--max-cpu`` put a guard in front of every program.
+* Reads that may fail or cut a string are counted where they do.
 * Programs are attached by their names, as bcc does for most of its prefixes,
   and by ``--attach`` for the rest.
 """
@@ -34,18 +35,35 @@ _USDT_HINT = "usdt probes fire, but their arguments are not read; a uprobe's are
 _UNSUPPORTED = {"bpf_usdt_readarg": _USDT_HINT, "bpf_usdt_readarg_p": _USDT_HINT}
 """What bcc's Python side would have written code for, and what to do without it."""
 
+_COUNTED_READS = {
+    "bpf_probe_read_user": "ktrace_read_user_",
+    "bpf_probe_read_user_str": "ktrace_read_user_str_",
+    "bpf_probe_read_kernel_str": "ktrace_read_kernel_str_",
+    "bpf_probe_read_str": "ktrace_read_str_",
+}
+"""What stands in for helpers that may fail or cut a string, and counts that; see ledger.h."""
+
 _ARRAYS = frozenset(("BPF_ARRAY", "BPF_PERCPU_ARRAY"))
 _SUBMITS = {"perf_submit": 1, "ringbuf_output": 0, "ringbuf_submit": 0, "perf_submit_skb": 2}
 """Methods that send an event, and which argument carries it."""
 
 
-def lower(cell: CCell, *, attach: Iterable[str] = (), pid: int | None = None) -> Program:
+def lower(
+    cell: CCell,
+    *,
+    attach: Iterable[str] = (),
+    pid: int | None = None,
+    capped: bool = False,
+    throttled: bool = False,
+) -> Program:
     """Lower a cell.
 
     Args:
         cell: The parsed cell.
         attach: ``--attach`` options, ``KIND:TARGET:FUNCTION``.
         pid: Run the programs for this process only.
+        capped: Events are admitted at a rate that is set while they run.
+        throttled: So is the share of time that programs run.
 
     Raises:
         CellError: A program that goes nowhere, or no program at all.
@@ -65,7 +83,7 @@ def lower(cell: CCell, *, attach: Iterable[str] = (), pid: int | None = None) ->
     fresh = {function.name: function for function in programs if function.name not in taken}
     requests += [_by_name(cell, function) for function in fresh.values()]
     _refuse_unsupported(cell)
-    edits = [*_counting(cell), *_guards(programs, pid)]
+    edits = [*_counting(cell), *_reading(cell), *_guards(programs, pid, throttled)]
     return Program(
         source=cell.source,
         code=Edited(cell.source, edits),
@@ -75,6 +93,8 @@ def lower(cell: CCell, *, attach: Iterable[str] = (), pid: int | None = None) ->
         functions=tuple((f.name, f.span) for f in programs),
         bodies=tuple(f.body for f in cell.functions),
         pid=pid,
+        capped=capped,
+        throttled=throttled,
     )
 
 
@@ -187,11 +207,22 @@ def _is_array(table: Table) -> bool:
     )
 
 
-def _guards(programs: list[Function], pid: int | None) -> Iterator[Edit]:
+def _reading(cell: CCell) -> Iterator[Edit]:
+    for name, span in cell.reads:
+        if name in _COUNTED_READS:
+            yield Edit(span, _COUNTED_READS[name])
+
+
+def _guards(programs: list[Function], pid: int | None, throttled: bool) -> Iterator[Edit]:
+    conditions = []
     if pid is not None:
+        conditions.append(f"bpf_get_current_pid_tgid() >> 32 != {pid}")
+    if throttled:
+        conditions.append("ktrace_skip_()")
+    if conditions:
         for function in programs:
             here = Span(function.body, function.body)
-            yield Edit(here, f" if (bpf_get_current_pid_tgid() >> 32 != {pid}) return 0;")
+            yield Edit(here, f" if ({' || '.join(conditions)}) return 0;")
 
 
 # --- outputs --------------------------------------------------------------------------
@@ -202,7 +233,9 @@ def _output(cell: CCell, table: Table) -> Output:
         return Output(table.name, HISTOGRAM, LOG2 if _is_log2(cell, table) else LINEAR)
     if table.kind == EVENTS:
         return Output(table.name, EVENTS, type_names=tuple(_event_types(cell, table)))
-    return Output(table.name, table.kind if table.macro.startswith("BPF_STACK_TRACE") else MAP)
+    kind = table.kind if table.macro.startswith("BPF_STACK_TRACE") else MAP
+    lru = table.macro.startswith("BPF_LRU") or "lru" in table.arguments[0]
+    return Output(table.name, kind, lru=lru)
 
 
 def _is_log2(cell: CCell, table: Table) -> bool:

@@ -13,8 +13,9 @@ import pytest
 from ktrace_nb import engine
 from ktrace_nb.engine import Options
 from ktrace_nb.errors import TargetError
+from ktrace_nb.governor import Limits
 from ktrace_nb.lab.image import find_image
-from ktrace_nb.session import Limits, Session
+from ktrace_nb.session import Session
 from ktrace_nb.source import Source
 from ktrace_nb.targets import base
 from ktrace_nb.targets.lab import LabTarget
