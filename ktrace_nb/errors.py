@@ -11,6 +11,7 @@
   * TargetError          the machine being traced is out of reach
     + AgentGoneError     the agent died or the channel closed
     + RemoteError        the agent could not do what was asked
+  * StreamError          what came from the target is not what was agreed on
   * MissingError         something this machine lacks, and the command that mends it
 
 Catch :class:`KTraceError` to handle anything this package raises on purpose;
@@ -156,6 +157,10 @@ class RemoteError(TargetError):
         super().__init__(message)
         self.code = code
         self.fields = dict(fields)
+
+
+class StreamError(KTraceError):
+    """What came from the target is not what was agreed on; rows before it are kept."""
 
 
 class MissingError(KTraceError):

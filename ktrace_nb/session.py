@@ -29,6 +29,7 @@ from ktrace_nb.errors import (
     LoadError,
     ProbeNotFoundError,
     RemoteError,
+    StreamError,
     TargetError,
 )
 from ktrace_nb.governor import Governor, Limits
@@ -206,6 +207,9 @@ class Session:
         except TargetError as error:
             self._end("failed", error.message if self.target.connection.alive else self.target.diagnose())
             self.target.connection.post("close", session=self._id)
+        except StreamError as error:
+            self._end("failed", error.message)
+            self._let_go()
         except Exception as error:
             self._end("failed", f"{type(error).__name__}: {error}")
             self.target.connection.post("close", session=self._id)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import mmap
+import struct
 from typing import NamedTuple
 
 from ktrace_nb.agent import bpf
@@ -16,6 +18,9 @@ _NO_BATCH = (524, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSPC)
 """The kernel's answers where a batch look-up does not work out; 524 is its internal ENOTSUPP."""
 
 
+_MMAPABLE = 1 << 10  # BPF_F_MMAPABLE, since Linux 5.5
+
+
 class Snapshot(NamedTuple):
     """All entries of a map at one moment."""
 
@@ -23,7 +28,30 @@ class Snapshot(NamedTuple):
     keys: bytes
     values: bytes
     value_size: int
-    """Bytes per value; for per-CPU maps one 8-byte aligned value per possible CPU."""
+    """Bytes per value; for per-CPU maps and mapped arrays 8-byte aligned."""
+
+
+class MappedArray:
+    """An array that is read as memory, without a system call.
+
+    Raises:
+        OSError: The map was made without :data:`_MMAPABLE`.
+    """
+
+    def __init__(self, fd: int, definition: b.MapDef) -> None:
+        self._entries = definition.max_entries
+        # kernel/bpf/arraymap.c: elem_size = round_up(value_size, 8)
+        self._stride = (definition.value_size + 7) & ~7
+        self._keys = struct.pack(f"<{self._entries}I", *range(self._entries))
+        self._memory = mmap.mmap(fd, self._entries * self._stride, mmap.MAP_SHARED, mmap.PROT_READ)
+
+    def read(self) -> Snapshot:
+        """Every entry."""
+        return Snapshot(self._entries, self._keys, self._memory[:], self._stride)
+
+    def close(self) -> None:
+        """Unmap."""
+        self._memory.close()
 
 
 def create(maps: tuple[b.MapDef, ...], btf_fd: int, cpus: int) -> dict[int, int]:
@@ -33,6 +61,7 @@ def create(maps: tuple[b.MapDef, ...], btf_fd: int, cpus: int) -> dict[int, int]
         AgentError: ``map`` with the name of the map the kernel refused.
     """
     fds: dict[int, int] = {}
+    inner = {m.inner_fd for m in maps}
     for definition in sorted(maps, key=lambda m: m.inner_fd != 0):
         common = (
             definition.type,
@@ -40,7 +69,7 @@ def create(maps: tuple[b.MapDef, ...], btf_fd: int, cpus: int) -> dict[int, int]
             definition.key_size,
             definition.value_size,
             definition.max_entries or cpus,
-            definition.flags,
+            definition.flags | (_MMAPABLE if _can_be_mapped(definition, inner) else 0),
             fds.get(definition.inner_fd, 0),
         )
         typed = btf_fd and definition.btf_value
@@ -56,6 +85,22 @@ def create(maps: tuple[b.MapDef, ...], btf_fd: int, cpus: int) -> dict[int, int]
         except OSError as error:
             raise AgentError.from_os(error, f"map {definition.name!r}", map=definition.name) from None
     return fds
+
+
+def _can_be_mapped(definition: b.MapDef, inner: set[int]) -> bool:
+    return definition.type == b.ARRAY and definition.key_size == 4 and definition.fd not in inner
+
+
+def map_arrays(maps: tuple[b.MapDef, ...], fds: dict[int, int]) -> dict[int, MappedArray]:
+    """The arrays that can be read as memory, by :attr:`MapDef.fd`."""
+    found = {}
+    for definition in maps:
+        if definition.type == b.ARRAY:
+            try:
+                found[definition.fd] = MappedArray(fds[definition.fd], definition)
+            except OSError:
+                pass  # it is read by system calls
+    return found
 
 
 def read(fd: int, definition: b.MapDef, cpus: int) -> Snapshot:

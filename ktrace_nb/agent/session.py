@@ -50,6 +50,7 @@ class AgentSession:
         self._bundle = b.Bundle((), ())
         self._fds: list[int] = []
         self._maps: dict[int, int] = {}
+        self._arrays: dict[int, maps.MappedArray] = {}
         self._programs: dict[str, int] = {}
         self._attached: list[tuple[str, list[int]]] = []
         self._missed: dict[str, int] = {}
@@ -106,6 +107,7 @@ class AgentSession:
         btf = self._load_btf()
         self._maps = maps.create(self._bundle.maps, btf, self._cpus)
         self._fds += self._maps.values()
+        self._arrays = maps.map_arrays(self._bundle.maps, self._maps)
         self._maps[b.LEDGER_FD] = self._create_ledger()
         self._maps[b.CONTROL_FD] = bpf.create_map(b.ARRAY, "ktrace_control", 4, 32, 1)
         self._fds.append(self._maps[b.CONTROL_FD])
@@ -307,7 +309,8 @@ class AgentSession:
                 b.MapDef(b.LEDGER_FD, "", b.PERCPU_ARRAY, 4, row_size, self._bundle.ledger_rows)
             )
         for definition in definitions:
-            snapshot = maps.read(self._maps[definition.fd], definition, self._cpus)
+            array = self._arrays.get(definition.fd)
+            snapshot = array.read() if array else maps.read(self._maps[definition.fd], definition, self._cpus)
             heads.append([definition.name, snapshot.entries, snapshot.value_size, time.monotonic_ns()])
             blobs += [snapshot.keys, snapshot.values]
 
@@ -339,6 +342,8 @@ class AgentSession:
         self._release_probes()
         for _, buffer in self._buffers:
             buffer.close()
+        for array in self._arrays.values():
+            array.close()
         if self._trace:
             self._trace.close()
         self._poll.close()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from ktrace_nb.errors import StreamError
 from ktrace_nb.ir.program import LINEAR, LOG2, Output
 from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.kernel.btf_format import RECORDS, Kind
@@ -137,7 +138,11 @@ class Outputs:
     # --- in --------------------------------------------------------------------------
 
     def ingest(self, head: Mapping[str, Any], blob: bytes) -> tuple[bytes, bytes]:
-        """Take in what the agent collected; gives the workload's stdout and stderr in it."""
+        """Take in what the agent collected; gives the workload's stdout and stderr in it.
+
+        Raises:
+            StreamError: A span of a ring is not whole records; what came before it is kept.
+        """
         view = memoryview(blob)
         at = 0
 
@@ -150,7 +155,10 @@ class Outputs:
             for fd, _cpu, size in head["spans"]:
                 definition = self._by_fd[fd]
                 cut = cut_ring if definition.role == "ring" else cut_perf
-                self.streams[definition.name].add(cut(bytes(take(size))))
+                try:
+                    self.streams[definition.name].add(cut(bytes(take(size))))
+                except StreamError as error:
+                    raise StreamError(f"stream {definition.name!r} is damaged: {error.message}") from None
             for name, count, stride, at_ns in head["maps"]:
                 key_size = 4 if name == LEDGER else self._maps[name].key_size
                 keys, values = bytes(take(count * key_size)), bytes(take(count * stride))

@@ -19,9 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ktrace_nb.errors import StreamError
+
 DISCARD = 1 << 30
 LENGTH = DISCARD - 1
 PERF_SAMPLE, PERF_LOST = 9, 2
+_LEAST_SIZE = {PERF_SAMPLE: 16, PERF_LOST: 24}
+"""Bytes of a perf record with its header."""
 
 Payloads = NDArray[np.uint8]
 
@@ -42,10 +46,12 @@ def cut_ring(span: bytes) -> Cut:
     """The records of a BPF ring's span.
 
     Raises:
-        ValueError: The span does not end where its last record does.
+        StreamError: The span does not end where its last record does.
     """
     if not span:
         return Cut(())
+    if len(span) % 8:
+        raise StreamError(f"a span of {len(span)} bytes, wanted a multiple of 8")
     words = np.frombuffer(span, "<u4")
     first = int(words[0])
     stride = (first + 15) & ~7
@@ -70,17 +76,19 @@ def _walk_ring(span: bytes) -> Iterator[tuple[int, int]]:
         yield at, header
         at += ((header & LENGTH) + 15) & ~7
     if at != len(span):
-        raise ValueError("a ring span ends in the middle of a record")
+        raise StreamError("a ring span ends in the middle of a record")
 
 
 def cut_perf(span: bytes) -> Cut:
     """The samples of one CPU's perf buffer.
 
     Raises:
-        ValueError: The span does not end where its last record does.
+        StreamError: The span does not end where its last record does.
     """
     if not span:
         return Cut(())
+    if len(span) % 8:
+        raise StreamError(f"a span of {len(span)} bytes, wanted a multiple of 8")
     heads = np.frombuffer(span, "<u8")
     stride = int(heads[0]) >> 48
     is_sample = int(heads[0]) & 0xFFFFFFFF == PERF_SAMPLE
@@ -91,13 +99,13 @@ def cut_perf(span: bytes) -> Cut:
     at = lost = 0
     while at < len(span):
         kind, _, size = struct.unpack_from("<IHH", span, at)
+        if size % 8 or size < _LEAST_SIZE.get(kind, 8) or at + size > len(span):
+            raise StreamError("a perf span ends in the middle of a record")
         if kind == PERF_SAMPLE:
             places.setdefault(size - 12, []).append(at + 12)
         elif kind == PERF_LOST:
             lost += struct.unpack_from("<Q", span, at + 16)[0]
-        at += size or len(span)
-    if at != len(span):
-        raise ValueError("a perf span ends in the middle of a record")
+        at += size
     return Cut(tuple(_gather(span, at, size) for size, at in places.items()), lost=lost)
 
 
