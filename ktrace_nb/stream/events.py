@@ -114,8 +114,10 @@ class _Growing:
         needed = rows + len(values)
         if self._store is None:
             self._store = np.empty((max(_FIRST_CAPACITY, needed), *values.shape[1:]), values.dtype)
-        if needed > len(self._store):
-            grown = np.empty((max(2 * len(self._store), needed), *values.shape[1:]), values.dtype)
+        wider = np.promote_types(self._store.dtype, values.dtype)
+        if needed > len(self._store) or wider != self._store.dtype:
+            room = len(self._store) if needed <= len(self._store) else max(2 * len(self._store), needed)
+            grown = np.empty((room, *values.shape[1:]), wider)
             grown[:rows] = self._store[:rows]
             self._store = grown
         self._store[rows:needed] = values
@@ -146,11 +148,17 @@ class _GrowingCategorical(_Growing):
         for value in values:
             if value not in self._codes:
                 self._codes[value] = self._texts.setdefault(self._write(value), len(self._texts))
-        return np.array([self._codes[value] for value in values], np.int32)[codes]
+        chosen = [self._codes[value] for value in values]
+        return np.array(chosen, _code_type(len(self._texts)))[codes]
 
     def values(self, rows: int) -> Any:
         names = pd.Index(list(self._texts), dtype=object).astype(str)
-        return pd.Categorical.from_codes(self._filled(rows, np.int32), categories=names, validate=False)
+        return pd.Categorical.from_codes(self._filled(rows, np.int8), categories=names, validate=False)
+
+
+def _code_type(count: int) -> type[np.signedinteger[Any]]:
+    """The integer that pandas keeps the codes of so many categories in: no copy is made of ours."""
+    return next(t for t in (np.int8, np.int16, np.int32, np.int64) if count < np.iinfo(t).max)
 
 
 class _GrowingObjects(_Growing):
