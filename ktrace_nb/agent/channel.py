@@ -7,7 +7,7 @@ import select
 import threading
 from typing import Any
 
-from ktrace_nb.wire.frames import ChannelClosed, Message, read_message
+from ktrace_nb.wire.frames import ChannelClosed, Message, encode_parts, read_message
 
 CHUNK = 1 << 18
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
@@ -54,24 +54,28 @@ class Channel:
         except OSError:
             raise ChannelClosed from None
 
-    def send(self, kind: int, head: dict[str, Any], blob: bytes = b"") -> None:
-        """Write a whole message; wait while the other side is slow.
+    def send(self, kind: int, head: dict[str, Any], *blobs: bytes) -> None:
+        """Write a whole message, its blob in pieces; wait while the other side is slow.
 
         Raises:
             ChannelClosed: The other side is gone.
         """
-        data = memoryview(Message(kind, head, blob).encode())
+        parts = encode_parts(kind, head, blobs)
         with self._lock:
-            while data:
-                if self._closed:
-                    raise ChannelClosed
-                try:
-                    data = data[os.write(self._write_fd, data) :]
-                except BlockingIOError:
-                    if _wait(self._write_fd, select.POLLOUT) & _GONE:
-                        raise ChannelClosed from None
-                except OSError:
+            for part in parts:
+                self._write(memoryview(part))
+
+    def _write(self, data: memoryview) -> None:
+        while data:
+            if self._closed:
+                raise ChannelClosed
+            try:
+                data = data[os.write(self._write_fd, data) :]
+            except BlockingIOError:
+                if _wait(self._write_fd, select.POLLOUT) & _GONE:
                     raise ChannelClosed from None
+            except OSError:
+                raise ChannelClosed from None
 
     def close(self) -> None:
         """Send nothing more, also from threads that are sending right now.

@@ -79,16 +79,16 @@ class OutputBuffer:
 
     def __init__(self, cpu: int, pages: int) -> None:
         self.cpu = cpu
-        self._size = pages * PAGE
+        self.size = pages * PAGE
         # One wake-up per event, bcc's default, costs the traced program 7 µs each:
         # ask for one when a quarter is full and look regularly besides.
         attr = attribute(
-            TYPE_SOFTWARE, SW_BPF_OUTPUT, period=1, sample_type=_SAMPLE_RAW, watermark=self._size // 4
+            TYPE_SOFTWARE, SW_BPF_OUTPUT, period=1, sample_type=_SAMPLE_RAW, watermark=self.size // 4
         )
         self.fd = open_event(attr, -1, cpu)
         try:
             self._map = mmap.mmap(
-                self.fd, PAGE + self._size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE
+                self.fd, PAGE + self.size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE
             )
         except OSError:
             os.close(self.fd)
@@ -115,7 +115,7 @@ class OutputBuffer:
                     break
                 at += size
             end = at
-        start, stop = tail % self._size, end % self._size
+        start, stop = tail % self.size, end % self.size
         if end == tail:
             return b""
         data = (
@@ -129,7 +129,7 @@ class OutputBuffer:
     def _record_size(self, at: int) -> int:
         # struct perf_event_header: type u32, misc u16, size u16. Records are 8-byte
         # aligned, so a header never wraps.
-        return struct.unpack_from("<H", self._data, at % self._size + 6)[0] or 8
+        return struct.unpack_from("<H", self._data, at % self.size + 6)[0] or 8
 
     def close(self) -> None:
         """Unmap and close."""

@@ -24,6 +24,7 @@ class Ring:
 
     def __init__(self, fd: int, size: int) -> None:
         self.fd = fd
+        self.size = size
         self._mask = size - 1
         self._consumer_map = mmap.mmap(fd, PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
         self._producer_map = mmap.mmap(fd, PAGE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=PAGE)

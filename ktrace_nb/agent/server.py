@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import Any, Callable
+from typing import Any, Callable, Union
 
 from ktrace_nb.agent import host
 from ktrace_nb.agent.channel import Channel
@@ -17,7 +17,8 @@ from ktrace_nb.agent.errors import AgentError
 from ktrace_nb.agent.session import AgentSession
 from ktrace_nb.wire.frames import EVENT, REPLY, REQUEST, ChannelClosed, Message, WireError
 
-Answer = tuple[dict[str, Any], bytes]
+Answer = Union[tuple[dict[str, Any], bytes], tuple[dict[str, Any], list[bytes]]]
+"""The head of a reply, and its blob in one piece or several."""
 
 
 class Server:
@@ -89,14 +90,14 @@ class Server:
         except Exception as error:  # the notebook must hear of it, whatever it was
             self._fail(message, AgentError("bug", f"{type(error).__name__}: {error}"))
         else:
-            self._send(message, head, blob)
+            self._send(message, head, *([blob] if isinstance(blob, bytes) else blob))
 
     def _fail(self, message: Message, error: AgentError) -> None:
-        self._send(message, {"error": error.as_dict()}, b"")
+        self._send(message, {"error": error.as_dict()})
 
-    def _send(self, message: Message, head: dict[str, Any], blob: bytes) -> None:
+    def _send(self, message: Message, head: dict[str, Any], *blobs: bytes) -> None:
         try:
-            self._channel.send(REPLY, {"id": message.head.get("id"), **head}, blob)
+            self._channel.send(REPLY, {"id": message.head.get("id"), **head}, *blobs)
         except ChannelClosed:
             pass  # the reader sees the end of the stream too and cleans up
 

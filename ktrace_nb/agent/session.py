@@ -20,17 +20,20 @@ from ktrace_nb.agent import bpf, maps, perf
 from ktrace_nb.agent.attach import attach
 from ktrace_nb.agent.errors import AgentError
 from ktrace_nb.agent.host import online_cpus, possible_cpus
-from ktrace_nb.agent.rings import Ring
+from ktrace_nb.agent.rings import PAGE, Ring
 from ktrace_nb.agent.tracepipe import TracePipe, prints_to_trace
 from ktrace_nb.agent.workload import Workload
 from ktrace_nb.wire import bundle as b
 from ktrace_nb.wire.frames import Message
 
-Answer = tuple[dict[str, Any], bytes]
+Answer = Union[tuple[dict[str, Any], bytes], tuple[dict[str, Any], list[bytes]]]
 Buffer = Union[Ring, perf.OutputBuffer]
 
 REST_S = 0.01
 """Rest before draining: a reader that is behind is not woken for every record."""
+MOST_RESTS = 10
+"""Where records keep coming and there is room for them, the rest is longer: every
+collect costs both sides most of a millisecond."""
 
 PERF_PAGES = 64
 """Pages per CPU of a BPF_PERF_OUTPUT buffer."""
@@ -57,7 +60,8 @@ class AgentSession:
         self._buffers: list[tuple[int, Buffer]] = []
         self._workload: Workload | None = None
         self._trace: TracePipe | None = None
-        self._stopping = self._closed = False
+        self._stopping = threading.Event()
+        self._closed = False
         self._poll = select.epoll()
         self._woken, self._waker = os.pipe()
         self._waker_lock = threading.Lock()
@@ -85,7 +89,7 @@ class AgentSession:
 
     def interrupt(self) -> None:
         """Make a collect that waits come back at once, now and from now on."""
-        self._stopping = True
+        self._stopping.set()
         self._wake()
 
     def _wake(self) -> None:
@@ -287,18 +291,24 @@ class AgentSession:
             }
             blobs += [out, err]
         head["monotonic_ns"] = time.monotonic_ns()
-        return head, b"".join(blobs)
+        return head, blobs
 
     def _wait(self, timeout: float) -> None:
-        if timeout <= 0 or self._stopping:
+        if timeout <= 0 or self._stopping.is_set():
             return
-        if self._poll.poll(timeout) and not self._stopping:
-            time.sleep(REST_S)
+        if self._poll.poll(timeout):
+            for _ in range(MOST_RESTS):
+                if self._stopping.wait(REST_S) or not self._filling():
+                    break
         try:
             while os.read(self._woken, 4096):
                 pass
         except BlockingIOError:
             pass
+
+    def _filling(self) -> bool:
+        """Whether records come fast, and there is room for those that come yet."""
+        return any(PAGE < buffer.pending() < buffer.size // 8 for _, buffer in self._buffers)
 
     def _collect_maps(self, names: list[str], heads: list[Any], blobs: list[bytes]) -> None:
         wanted = set(names)

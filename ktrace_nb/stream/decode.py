@@ -39,14 +39,18 @@ def decode(rows: Bytes, layout: Layout) -> dict[str, Values]:
 
 def read_raw(rows: Bytes, column: Column) -> NDArray[Any]:
     """The values of one column as they are stored, contiguous."""
+    return np.ascontiguousarray(look_at(rows, column))
+
+
+def look_at(rows: Bytes, column: Column) -> NDArray[Any]:
+    """The values of one column as they are stored; where they lie, if that is possible."""
     if column.kind == kinds.BITS:
         return _read_bits(rows, column)
     dtype = np.dtype(column.dtype)
-    part = rows[:, column.offset : column.offset + dtype.itemsize]
-    values = np.ascontiguousarray(part).view(dtype.base if dtype.subdtype else dtype)
+    values = rows[:, column.offset : column.offset + dtype.itemsize].view(dtype.base)
     if dtype.subdtype:
         return values.reshape(len(rows), *dtype.shape)
-    return values.reshape(len(rows)).astype(dtype.newbyteorder("="), copy=False)
+    return values[:, 0].astype(dtype.newbyteorder("="), copy=False)
 
 
 def _read_bits(rows: Bytes, column: Column) -> NDArray[Any]:

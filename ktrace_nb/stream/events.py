@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ktrace_nb.stream import layout as kinds
-from ktrace_nb.stream.decode import categories, distinct, finish, read_raw
+from ktrace_nb.stream.decode import categories, distinct, finish, look_at
 from ktrace_nb.stream.layout import Column, Layout
 from ktrace_nb.stream.records import Cut, Payloads
 from ktrace_nb.stream.window import Events
@@ -105,7 +105,7 @@ class _Growing:
         self._store: NDArray[Any] | None = None
 
     def append(self, payloads: Payloads, rows: int) -> None:
-        self._put(self._stored(read_raw(payloads, self._column)), rows)
+        self._put(self._stored(look_at(payloads, self._column)), rows)
 
     def _stored(self, raw: NDArray[Any]) -> NDArray[Any]:
         return raw

@@ -156,7 +156,7 @@ class Outputs:
                 definition = self._by_fd[fd]
                 cut = cut_ring if definition.role == "ring" else cut_perf
                 try:
-                    self.streams[definition.name].add(cut(bytes(take(size))))
+                    self.streams[definition.name].add(cut(take(size)))
                 except StreamError as error:
                     raise StreamError(f"stream {definition.name!r} is damaged: {error.message}") from None
             for name, count, stride, at_ns in head["maps"]:

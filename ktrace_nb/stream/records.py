@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ _LEAST_SIZE = {PERF_SAMPLE: 16, PERF_LOST: 24}
 """Bytes of a perf record with its header."""
 
 Payloads = NDArray[np.uint8]
+Span: TypeAlias = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Cut:
     """Records the kernel says it dropped."""
 
 
-def cut_ring(span: bytes) -> Cut:
+def cut_ring(span: Span) -> Cut:
     """The records of a BPF ring's span.
 
     Raises:
@@ -68,7 +70,7 @@ def cut_ring(span: bytes) -> Cut:
     return Cut(tuple(_gather(span, at, size) for size, at in places.items()), discarded)
 
 
-def _walk_ring(span: bytes) -> Iterator[tuple[int, int]]:
+def _walk_ring(span: Span) -> Iterator[tuple[int, int]]:
     read = struct.Struct("<I").unpack_from
     at = 0
     while at < len(span):
@@ -79,7 +81,7 @@ def _walk_ring(span: bytes) -> Iterator[tuple[int, int]]:
         raise StreamError("a ring span ends in the middle of a record")
 
 
-def cut_perf(span: bytes) -> Cut:
+def cut_perf(span: Span) -> Cut:
     """The samples of one CPU's perf buffer.
 
     Raises:
@@ -109,6 +111,6 @@ def cut_perf(span: bytes) -> Cut:
     return Cut(tuple(_gather(span, at, size) for size, at in places.items()), lost=lost)
 
 
-def _gather(span: bytes, places: list[int], size: int) -> Payloads:
+def _gather(span: Span, places: list[int], size: int) -> Payloads:
     data = np.frombuffer(span, np.uint8)
     return data[np.array(places)[:, None] + np.arange(size)]

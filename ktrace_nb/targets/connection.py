@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ktrace_nb.errors import AgentGoneError, RemoteError, TargetError
 from ktrace_nb.wire.frames import EVENT, REPLY, REQUEST, ChannelClosed, Message, WireError, read_message
@@ -18,12 +18,19 @@ DEFAULT_TIMEOUT_S = 30.0
 HEALTH_S = 0.25
 """How often the other side's health is looked at while an answer is awaited."""
 
+_AHEAD = 1 << 14
+_LARGE = 1 << 16
+
 
 class Stream(Protocol):
     """The bytes between here and the agent."""
 
     def read(self, count: int) -> bytes:
         """At least one byte, at most ``count``; empty at the end."""
+        ...
+
+    def read_into(self, view: memoryview) -> int:
+        """The same into memory; gives how many bytes, 0 at the end."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -60,6 +67,40 @@ class _Pending:
     def __init__(self) -> None:
         self.done = threading.Event()
         self.reply: Message | None = None
+
+
+class _Reader:
+    """Reads exactly so many bytes; large blobs straight to where they stay."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._ahead = bytearray()
+
+    def exactly(self, count: int) -> bytes:
+        """So many bytes; a ``bytearray`` where they are many, which nobody hashes or keeps."""
+        if count > _LARGE:
+            return cast(bytes, self._large(count))
+        while len(self._ahead) < count:
+            data = self._stream.read(_AHEAD)
+            if not data:
+                raise ChannelClosed
+            self._ahead += data
+        part = bytes(self._ahead[:count])
+        del self._ahead[:count]
+        return part
+
+    def _large(self, count: int) -> bytearray:
+        whole = bytearray(count)
+        view = memoryview(whole)
+        at = min(len(self._ahead), count)
+        view[:at] = self._ahead[:at]
+        del self._ahead[:at]
+        while at < count:
+            got = self._stream.read_into(view[at:])
+            if not got:
+                raise ChannelClosed
+            at += got
+        return whole
 
 
 class Connection:
@@ -195,21 +236,10 @@ class Connection:
             self._check()
 
     def _read(self) -> None:
-        buffer = bytearray()
-
-        def exactly(count: int) -> bytes:
-            while len(buffer) < count:
-                data = self._stream.read(1 << 20)
-                if not data:
-                    raise ChannelClosed
-                buffer.extend(data)
-            part = bytes(buffer[:count])
-            del buffer[:count]
-            return part
-
+        reader = _Reader(self._stream)
         try:
             while True:
-                self._deliver(read_message(exactly))
+                self._deliver(read_message(reader.exactly))
         except WireError as error:
             self._end(f"the agent cannot be understood: {error}")
         except (ChannelClosed, OSError, ValueError):

@@ -58,7 +58,7 @@ class LabTarget:
     def fact(self, name: str) -> bytes:
         """From the template, or else from the agent."""
         facts = self.machine.facts
-        return facts[name] if name in facts else self.connection.call("fact", name=name).blob
+        return facts[name] if name in facts else bytes(self.connection.call("fact", name=name).blob)
 
     def formats(self, names: list[str]) -> Mapping[str, str]:
         """From the template."""

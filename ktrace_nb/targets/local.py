@@ -66,7 +66,7 @@ class LocalTarget:
 
     def fact(self, name: str) -> bytes:
         """Ask the agent."""
-        return self.connection.call("fact", name=name).blob
+        return bytes(self.connection.call("fact", name=name).blob)
 
     def formats(self, names: list[str]) -> Mapping[str, str]:
         """Ask the agent."""

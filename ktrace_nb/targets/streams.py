@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
 from collections.abc import Sequence
+
+PIPE_SIZE = 1 << 20
+"""Bytes a pipe from an agent holds: each side is woken less often. What any user may have."""
 
 
 class SocketStream:
@@ -18,6 +22,10 @@ class SocketStream:
     def read(self, count: int) -> bytes:
         """What has arrived; empty at the end."""
         return self._socket.recv(count)
+
+    def read_into(self, view: memoryview) -> int:
+        """The same into memory; gives how many bytes."""
+        return self._socket.recv_into(view)
 
     def write(self, data: bytes) -> None:
         """All of it."""
@@ -49,10 +57,16 @@ class ProcessStream:
         )
         assert self.process.stdin is not None and self.process.stdout is not None
         self._in, self._out = self.process.stdin.fileno(), self.process.stdout.fileno()
+        with contextlib.suppress(OSError):  # over the user's limit; it works as it is
+            fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
 
     def read(self, count: int) -> bytes:
         """What has arrived; empty at the end."""
         return os.read(self._out, count)
+
+    def read_into(self, view: memoryview) -> int:
+        """The same into memory; gives how many bytes."""
+        return os.readv(self._out, [view])
 
     def write(self, data: bytes) -> None:
         """All of it."""

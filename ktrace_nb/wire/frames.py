@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -26,6 +27,9 @@ MAGIC = b"KTNB"
 HEADER = struct.Struct("<4sBBHII")
 MAX_HEAD = 16 << 20
 MAX_BLOB = 1 << 30
+
+SMALL = 1 << 15
+"""A message of fewer bytes is written in one piece."""
 
 REQUEST, REPLY, EVENT = 0, 1, 2
 
@@ -48,10 +52,18 @@ class Message:
 
     def encode(self) -> bytes:
         """The message as bytes."""
-        text = json.dumps(self.head, separators=(",", ":")).encode()
-        return (
-            HEADER.pack(MAGIC, PROTOCOL_VERSION, self.kind, 0, len(text), len(self.blob)) + text + self.blob
-        )
+        return b"".join(encode_parts(self.kind, self.head, [self.blob]))
+
+
+def encode_parts(kind: int, head: dict[str, Any], blobs: Sequence[bytes]) -> list[bytes]:
+    """A message whose blob comes in pieces, as pieces to be written one after the other.
+
+    Large pieces are not copied.
+    """
+    text = json.dumps(head, separators=(",", ":")).encode()
+    size = sum(map(len, blobs))
+    start = HEADER.pack(MAGIC, PROTOCOL_VERSION, kind, 0, len(text), size) + text
+    return [start + b"".join(blobs)] if size < SMALL else [start, *blobs]
 
 
 def read_message(read_exactly: Callable[[int], bytes]) -> Message:
