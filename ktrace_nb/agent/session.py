@@ -8,7 +8,6 @@ is called from another thread.
 from __future__ import annotations
 
 import os
-import re
 import select
 import struct
 import threading
@@ -21,6 +20,7 @@ from ktrace_nb.agent.attach import attach
 from ktrace_nb.agent.errors import AgentError
 from ktrace_nb.agent.host import online_cpus, possible_cpus
 from ktrace_nb.agent.rings import PAGE, Ring
+from ktrace_nb.agent.runstats import RunStats, fdinfo
 from ktrace_nb.agent.tracepipe import TracePipe, prints_to_trace
 from ktrace_nb.agent.workload import Workload
 from ktrace_nb.wire import bundle as b
@@ -60,6 +60,7 @@ class AgentSession:
         self._buffers: list[tuple[int, Buffer]] = []
         self._workload: Workload | None = None
         self._trace: TracePipe | None = None
+        self._stats: RunStats | None = None
         self._stopping = threading.Event()
         self._closed = False
         self._poll = select.epoll()
@@ -107,26 +108,22 @@ class AgentSession:
         if self._programs:
             raise AgentError("bad_request", "this session has its programs already")
         self._bundle = b.decode_bundle(message.blob)
-        self._hold_stats()
         btf = self._load_btf()
         self._maps = maps.create(self._bundle.maps, btf, self._cpus)
         self._fds += self._maps.values()
         self._arrays = maps.map_arrays(self._bundle.maps, self._maps)
         self._maps[b.LEDGER_FD] = self._create_ledger()
         self._maps[b.CONTROL_FD] = bpf.create_map(b.ARRAY, "ktrace_control", 4, 32, 1)
-        self._fds.append(self._maps[b.CONTROL_FD])
+        hits = self._hits
+        self._maps[b.HITS_FD] = bpf.create_map(hits.type, hits.name, 4, hits.value_size, hits.max_entries)
+        self._fds += [self._maps[b.CONTROL_FD], self._maps[b.HITS_FD]]
         for program in self._bundle.programs:
             self._programs[program.name] = fd = self._load_program(program, btf)
             self._fds.append(fd)
         for definition in self._bundle.maps:
             self._open_buffers(definition)
+        self._stats = RunStats(self._programs, always=any(p.hits_row < 0 for p in self._bundle.programs))
         return {"cpus": self._cpus}, b""
-
-    def _hold_stats(self) -> None:
-        try:
-            self._fds.append(bpf.enable_run_stats())
-        except OSError:
-            pass  # older kernels have only a global switch, which is not ours to turn; hits stay 0
 
     def _load_btf(self) -> int:
         if not self._bundle.btf:
@@ -324,17 +321,25 @@ class AgentSession:
             heads.append([definition.name, snapshot.entries, snapshot.value_size, time.monotonic_ns()])
             blobs += [snapshot.keys, snapshot.values]
 
+    @property
+    def _hits(self) -> b.MapDef:
+        rows = 1 + max((p.hits_row for p in self._bundle.programs), default=0)
+        return b.MapDef(b.HITS_FD, "ktrace_hits", b.PERCPU_ARRAY, 4, 8, max(rows, 1))
+
     def _program_statistics(self) -> dict[str, list[int]]:
-        """Per program: runs, nanoseconds, recursion misses, missed kprobes."""
+        """Per program: hits, nanoseconds, recursion misses, missed kprobes."""
         missed = dict(self._missed)
         for program, held in self._attached:
             missed[program] = missed.get(program, 0) + bpf.link_missed(held[0])
+        counted = maps.read(self._maps[b.HITS_FD], self._hits, self._cpus).values
+        rows = list(struct.iter_unpack(f"<{self._cpus}Q", counted))
+        ran_ns = self._stats.ran_ns() if self._stats else {}
         result = {}
-        for name, fd in self._programs.items():
-            with open(f"/proc/self/fdinfo/{fd}") as file:
-                counts = dict(_FDINFO.findall(file.read()))
-            result[name] = [int(counts.get(key, 0)) for key in ("run_cnt", "run_time_ns", "recursion_misses")]
-            result[name].append(missed.get(name, 0))
+        for definition in self._bundle.programs:
+            name, row = definition.name, definition.hits_row
+            runs, _, recursion = fdinfo(self._programs[name])
+            hits = sum(rows[row]) if row >= 0 else runs
+            result[name] = [hits, ran_ns.get(name, 0), recursion, missed.get(name, 0)]
         return result
 
     def _close(self, _: Message) -> Answer:
@@ -350,6 +355,8 @@ class AgentSession:
         if self._workload:
             self._workload.close()
         self._release_probes()
+        if self._stats:
+            self._stats.close()
         for _, buffer in self._buffers:
             buffer.close()
         for array in self._arrays.values():
@@ -362,6 +369,3 @@ class AgentSession:
             self._waker = -1  # the workload's threads may still call _wake()
         for fd in [*self._fds, self._woken]:
             os.close(fd)
-
-
-_FDINFO = re.compile(r"^(run_cnt|run_time_ns|recursion_misses):\s*(\d+)", re.MULTILINE)

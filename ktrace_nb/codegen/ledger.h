@@ -36,6 +36,15 @@ static inline __attribute__((always_inline)) void ktrace_refused_(u64 table, int
 			     error == -16 ? KTRACE_BUSY : KTRACE_OTHER);
 }
 
+/* A program was hit. */
+static inline __attribute__((always_inline)) void ktrace_hit_(u32 row)
+{
+	u64 *hits = bpf_map_lookup_elem((void *)bpf_pseudo_fd(1, KTRACE_HITS_FD), &row);
+
+	if (hits)
+		__sync_fetch_and_add(hits, 1);
+}
+
 /* --max-rate and --max-cpu; what the agent's operation "control" writes. */
 struct ktrace_control_ {
 	u64 most;	/* events admitted per KTRACE_WINDOW_NS */

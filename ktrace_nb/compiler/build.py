@@ -31,6 +31,7 @@ CFLAGS = (
     "-Werror=return-type",
     f"-DKTRACE_LEDGER_FD={b.LEDGER_FD}",
     f"-DKTRACE_CONTROL_FD={b.CONTROL_FD}",
+    f"-DKTRACE_HITS_FD={b.HITS_FD}",
 )
 TYPE_SECTION = "ktrace_types"
 """Section of variables that exist only so that their types are in the BTF."""
@@ -277,6 +278,7 @@ def _complete(result: WorkerResult, plan: Plan, program: Program) -> b.Bundle:
                 attach_type=kind.attach_type,
                 attach_btf_id=kind.attach_btf_id,
                 attach_module=kind.attach_module,
+                hits_row=program.hits_row(name),
             )
         )
     return replace(result.bundle, maps=maps, programs=tuple(programs), attach=plan.points)

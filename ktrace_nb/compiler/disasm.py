@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ktrace_nb.compiler.verifier import lines_of
 from ktrace_nb.ir.program import Program
-from ktrace_nb.wire.bundle import CONTROL_FD, LEDGER_FD, Bundle, ProgramDef
+from ktrace_nb.wire.bundle import CONTROL_FD, HITS_FD, LEDGER_FD, Bundle, ProgramDef
 
 _ALU = {
     0x00: "+=", 0x10: "-=", 0x20: "*=", 0x30: "/=", 0x40: "|=", 0x50: "&=", 0x60: "<<=", 0x70: ">>=",
@@ -37,7 +37,11 @@ def disassemble(
         program: The cell, for its lines.
         helpers: Names of BPF helpers by number.
     """
-    maps = {m.fd: m.name for m in bundle.maps} | {LEDGER_FD: "(ledger)", CONTROL_FD: "(control)"}
+    maps = {m.fd: m.name for m in bundle.maps} | {
+        LEDGER_FD: "(ledger)",
+        CONTROL_FD: "(control)",
+        HITS_FD: "(hits)",
+    }
     lines = lines_of(definition)
     insns = [struct.unpack_from("<BBhi", definition.insns, at) for at in range(0, len(definition.insns), 8)]
     text = [f"{definition.name}: {len(insns)} instructions"]

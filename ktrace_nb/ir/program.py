@@ -78,6 +78,11 @@ class Program:
             text = f"{text[:at]}\n#line {LINE_BASE + line}\n{' ' * (column - 1)}{text[at:]}"
         return text
 
+    def hits_row(self, function: str) -> int:
+        """The row in which a function counts its hits; -1 for one that came out of a macro."""
+        names = list(dict.fromkeys(name for name, _ in self.functions))
+        return names.index(function) if function in names else -1
+
     def span_of(self, function: str) -> Span | None:
         """Where a function's name stands."""
         return dict(self.functions).get(function)

@@ -32,6 +32,9 @@ LEDGER_FD = 0x7FFFFFF0
 CONTROL_FD = 0x7FFFFFF1
 """The same for the map that :class:`Control` is written to."""
 
+HITS_FD = 0x7FFFFFF2
+"""The same for the map that counts hits, one u64 per ``hits_row`` and CPU."""
+
 LEDGER_FIELDS = (
     *("submitted", "dropped", "capped", "full", "no_memory", "busy", "other", "inserted", "deleted"),
     *("faulted", "truncated", "skipped"),
@@ -98,6 +101,8 @@ class ProgramDef:
     attach_btf_id: int = 0
     attach_module: str = ""
     """The module whose BTF the id belongs to; empty for vmlinux."""
+    hits_row: int = -1
+    """Where the program counts its hits; -1 if it does not."""
     kern_version: int = 0
     flags: int = 0
     func_info: bytes = b""

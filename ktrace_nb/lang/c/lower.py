@@ -4,7 +4,8 @@ Four things of bcc are mended on the way, each by an edit that keeps its line:
 
 * ``table.increment()`` loses counts when CPUs collide, and does nothing for
   absent keys of per-CPU and LRU hashes; here it is atomic and always counts.
-* ``-x PID`` and ``--max-cpu`` put a guard in front of every program.
+* Every program counts its hits, behind the guard that ``-x PID`` and ``--max-cpu``
+  put in front.
 * Reads that may fail or cut a string are counted where they do.
 * Programs are attached by their names, as bcc does for most of its prefixes,
   and by ``--attach`` for the rest.
@@ -83,7 +84,7 @@ def lower(
     fresh = {function.name: function for function in programs if function.name not in taken}
     requests += [_by_name(cell, function) for function in fresh.values()]
     _refuse_unsupported(cell)
-    edits = [*_counting(cell), *_reading(cell), *_guards(programs, pid, throttled)]
+    edits = [*_counting(cell), *_reading(cell), *_beginnings(programs, pid, throttled)]
     return Program(
         source=cell.source,
         code=Edited(cell.source, edits),
@@ -213,16 +214,17 @@ def _reading(cell: CCell) -> Iterator[Edit]:
             yield Edit(span, _COUNTED_READS[name])
 
 
-def _guards(programs: list[Function], pid: int | None, throttled: bool) -> Iterator[Edit]:
+def _beginnings(programs: list[Function], pid: int | None, throttled: bool) -> Iterator[Edit]:
     conditions = []
     if pid is not None:
         conditions.append(f"bpf_get_current_pid_tgid() >> 32 != {pid}")
     if throttled:
         conditions.append("ktrace_skip_()")
-    if conditions:
-        for function in programs:
-            here = Span(function.body, function.body)
-            yield Edit(here, f" if ({' || '.join(conditions)}) return 0;")
+    guard = f" if ({' || '.join(conditions)}) return 0;" if conditions else ""
+    rows = {name: row for row, name in enumerate(dict.fromkeys(f.name for f in programs))}
+    for function in programs:
+        here = Span(function.body, function.body)
+        yield Edit(here, f"{guard} ktrace_hit_({rows[function.name]});")
 
 
 # --- outputs --------------------------------------------------------------------------

@@ -144,4 +144,5 @@ def test_pid_restricts_every_program_to_one_process(trace: Trace) -> None:
         pid=1_000_000,  # nobody
     )
     assert session.calls.empty
-    assert session.probes["hits"].min() >= 1009
+    # A hit is one of that process.
+    assert session.probes["hits"].tolist() == [0, 0]
