@@ -201,7 +201,7 @@ def _function(request: ProbeRequest, name: str, facts: KernelFacts, problems: li
 
 
 def _syscall(request: ProbeRequest, facts: KernelFacts, _problems: list[Problem]) -> Iterator[Resolved]:
-    entry = facts.syscalls.get(request.target)
+    entry = facts.syscall(request.target)
     if entry is None:
         raise ProbeNotFoundError("system call", request.target, request.source, request.span, facts.syscalls)
     yield _PLAIN, b.AttachPoint(request.function, "kprobe", entry)

@@ -16,7 +16,7 @@ from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.kernel.btf_format import Kind
 from ktrace_nb.kernel.config import parse_config
 from ktrace_nb.kernel.symbols import NameList, Symbols, parse_blacklist, parse_functions
-from ktrace_nb.kernel.syscalls import system_calls
+from ktrace_nb.kernel.syscalls import entry_prefix, system_calls
 from ktrace_nb.kernel.tracefs import parse_events
 
 
@@ -140,7 +140,30 @@ class KernelFacts:
     @cached_property
     def syscalls(self) -> Mapping[str, str]:
         """System calls by name, with the kernel function that serves each."""
+        return {**self._own_syscalls, **self._folded_syscalls}
+
+    def syscall(self, name: str) -> str | None:
+        """The function that serves a system call; None if there is no such call."""
+        return self._own_syscalls.get(name) or self._folded_syscalls.get(name)
+
+    @cached_property
+    def _own_syscalls(self) -> Mapping[str, str]:
         return system_calls(self.traceable) or system_calls(self.symbols.functions)
+
+    @cached_property
+    def _folded_syscalls(self) -> Mapping[str, str]:
+        # A call without arguments, such as getpid, has one body under several names,
+        # of which the list of traceable functions has another than the table of calls.
+        prefix = entry_prefix(self.traceable)
+        places = {
+            place for name in self.traceable if "_sys_" in name for place in self.symbols.addresses(name)
+        }
+        folded = {
+            name
+            for name in self.symbols.functions
+            if name.startswith(prefix) and places.intersection(self.symbols.addresses(name))
+        }
+        return system_calls(folded - self.traceable.keys(), prefix)
 
     # --- tracepoints -----------------------------------------------------------------
 

@@ -30,17 +30,18 @@ def entry_prefix(functions: Collection[str]) -> str:
     return next((prefix for prefix in ENTRY_PREFIXES if f"{prefix}bpf" in functions), ENTRY_PREFIXES[0])
 
 
-def system_calls(functions: Collection[str]) -> dict[str, str]:
+def system_calls(functions: Collection[str], prefix: str = "") -> dict[str, str]:
     """Every system call and the function that serves it, by the names of the system call table.
 
     Args:
         functions: Names of the kernel's functions.
+        prefix: What :func:`entry_prefix` says of all of them, where these are only some.
 
     Returns:
         ``{"openat": "__x64_sys_openat", "stat": "__x64_sys_newstat", ...}``.
         A call is found by its function's name too (``newstat``).
     """
-    prefix = entry_prefix(functions)
+    prefix = prefix or entry_prefix(functions)
     calls = {name.removeprefix(prefix): name for name in functions if name.startswith(prefix)}
     calls = {name: function for name, function in calls.items() if "." not in name}
     for name, served_by in _RENAMED.items():

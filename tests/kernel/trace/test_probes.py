@@ -146,3 +146,14 @@ def test_pid_restricts_every_program_to_one_process(trace: Trace) -> None:
     assert session.calls.empty
     # A hit is one of that process.
     assert session.probes["hits"].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("call", ["getppid", "getuid", "sched_yield"])
+def test_a_system_call_without_arguments_is_found_under_its_own_name(trace: Trace, call: str) -> None:
+    session = trace(
+        f"""BPF_HASH(calls, u32);
+        int syscall__{call}(struct pt_regs *ctx) {{ calls.increment({PID}); return 0; }}""",
+        command=f"python3 -c 'import os; [os.{call}() for _ in range(1009)]'",
+    )
+    assert session.calls["value"].max() >= 1009
+    assert session.calls["value"].max() < 1009 + 20
