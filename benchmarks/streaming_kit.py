@@ -120,11 +120,11 @@ class OnDemand(Session):
     def workload(self, command: str) -> None:
         """Run a command on the target, to its end, and collect nothing meanwhile."""
         self.target.connection.call("run", session=self._id, command=command)
+        self.workload_status = None
         while self.workload_status is None:
             time.sleep(0.05)
             reply = self.target.connection.call("collect", session=self._id, bytes=0)
             self.workload_status = reply.head["workload"]["status"]
-        self.workload_status = None
 
     def close(self) -> None:
         """Let go of everything."""

@@ -48,7 +48,7 @@ SNAPSHOT_S = 0.2
 
 _FIRST_SNAPSHOTS_S = (0.0, 0.02, 0.05, 0.1)
 _ANSWER_S = 10.0
-_COLLECT_BYTES = 1 << 22
+_COLLECT_BYTES = 1 << 23
 
 _numbers = itertools.count(1)
 _Utf8 = codecs.getincrementaldecoder("utf-8")
