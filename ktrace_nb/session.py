@@ -13,15 +13,11 @@ import datetime
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
-
-import pandas as pd
-import pyarrow as pa
+from collections.abc import Callable
+from typing import Any
 
 from ktrace_nb.compiler.build import Built
 from ktrace_nb.compiler.verifier import verifier_error
-from ktrace_nb.diagnostics import near_hint
 from ktrace_nb.errors import (
     AgentGoneError,
     CellError,
@@ -34,14 +30,11 @@ from ktrace_nb.errors import (
 )
 from ktrace_nb.governor import Governor, Limits
 from ktrace_nb.kernel.facts import KernelFacts
+from ktrace_nb.results import Results, State
 from ktrace_nb.stream.history import EVERY_S
-from ktrace_nb.stream.ledger import summary
 from ktrace_nb.stream.outputs import LEDGER, Outputs
-from ktrace_nb.stream.window import Events
 from ktrace_nb.targets.base import Target
 from ktrace_nb.wire.bundle import encode_bundle
-
-State = Literal["running", "done", "failed"]
 
 SNAPSHOT_S = 0.2
 """How often maps are read while a session runs, at most."""
@@ -54,12 +47,16 @@ _numbers = itertools.count(1)
 _Utf8 = codecs.getincrementaldecoder("utf-8")
 
 
-class Session:
-    """A trace: its frames, its text, what was lost, and the way to stop it.
+class Session(Results):
+    """A running trace: its results, and the way to stop it.
 
-    Frames are attributes (``session.bytes``), items (``session["bytes"]``) and
-    entries of :attr:`frames`; each is a fresh look at the latest data with
-    ``df.attrs["ktrace"]`` telling when, where and what was lost.
+    Args:
+        name: What it is called.
+        target: Where it runs.
+        facts: What is known of the kernel there.
+        built: The compiled cell.
+        limits: When it ends by itself, and what it may cost.
+        every_s: Seconds between snapshots of maps that are kept.
     """
 
     def __init__(
@@ -72,12 +69,7 @@ class Session:
         *,
         every_s: float = EVERY_S,
     ) -> None:
-        self.name = name
-        self.target = target
-        self.built = built
-        self.limits = limits
-        self._governor = Governor(limits)
-        self.outputs = Outputs(
+        outputs = Outputs(
             built.bundle,
             built.program.outputs,
             built.events,
@@ -85,6 +77,9 @@ class Session:
             lambda addresses: _name_all(facts, addresses),
             every_s=every_s,
         )
+        super().__init__(name, target, built, outputs)
+        self.limits = limits
+        self._governor = Governor(limits)
         self._id = f"{name}.{next(_numbers)}"
         self._stop = threading.Event()
         self._over = threading.Event()
@@ -93,14 +88,6 @@ class Session:
         self._thread = threading.Thread(target=self._collect, name=f"ktrace_nb {name}", daemon=True)
         self._started = time.monotonic()
         self._elapsed: float | None = None
-        self._counted_ns = 0
-        """``CLOCK_MONOTONIC`` of the target when its counts were read."""
-        self._attached_ns = 0
-        """``CLOCK_MONOTONIC`` of the target when everything was attached."""
-        self.started_at = datetime.datetime.now(datetime.UTC)
-        self.state: State = "running"
-        self.message = ""
-        """Why the session ended; empty while it runs."""
         self.workload_status: int | None = None
         """Exit status of the ``-c`` command, negative for a signal; None without one or while it runs."""
         self.stdout = ""
@@ -185,7 +172,7 @@ class Session:
     def _attach(self) -> None:
         try:
             reply = self.target.connection.call("attach", session=self._id, timeout_s=120)
-            self._attached_ns = int(reply.head["monotonic_ns"])
+            self.attached_ns = int(reply.head["monotonic_ns"])
         except RemoteError as error:
             index = error.fields.get("point")
             if not isinstance(index, int):
@@ -264,7 +251,7 @@ class Session:
         out, err = self.outputs.ingest(reply.head, reply.blob)
         self.stdout += self._decode_stdout(out)
         self.stderr += self._decode_stderr(err)
-        self._counted_ns = int(reply.head["monotonic_ns"])
+        self.counted_ns = int(reply.head["monotonic_ns"])
         workload = reply.head.get("workload")
         if workload is not None:
             self.workload_status = workload["status"]
@@ -273,7 +260,7 @@ class Session:
     def _govern(self) -> str:
         before = self._governor.control
         outputs = self.outputs
-        reason = self._governor.look(self._counted_ns, outputs.ran_ns, outputs.capped)
+        reason = self._governor.look(self.counted_ns, outputs.ran_ns, outputs.capped)
         if self._governor.control != before:
             self._tell_limits()
         return reason
@@ -355,224 +342,16 @@ class Session:
         """Seconds since everything was attached, up to the end of the session."""
         return time.monotonic() - self._started if self._elapsed is None else self._elapsed
 
-    # --- results -----------------------------------------------------------------------
-
-    def frame(self, name: str, *, per_cpu: bool = False) -> pd.DataFrame:
-        """One output as a frame.
-
-        Args:
-            name: As declared in the cell.
-            per_cpu: Of a per-CPU map, one row per key and CPU instead of the sum.
-
-        Returns:
-            Columns and dtypes as :mod:`ktrace_nb.stream.layout` describes;
-            histograms as :func:`ktrace_nb.stream.histogram.log2_hist`, stacks as
-            :func:`ktrace_nb.stream.stacks.stacks_frame`. ``attrs["ktrace"]`` is
-            a dict: ``session``, ``target``, ``kernel``, ``started_at`` and
-            ``taken_at`` (ISO 8601, UTC), ``state``, ``lost`` (reason to count)
-            and ``complete``.
-
-        Raises:
-            KeyError: No such output.
-            ValueError: ``per_cpu`` of what is not counted per CPU.
-        """
-        if name not in self.outputs.names:
-            hint = near_hint(name, self.outputs.names)
-            raise KeyError(f"session {self.name!r} has no frame {name!r}" + (f"; {hint}" if hint else ""))
-        frame = self.outputs.frame(name, per_cpu=per_cpu).copy(deep=False)
-        frame.attrs["ktrace"] = self._provenance(name)
-        return frame
-
-    def events(self, name: str | None = None) -> Events:
-        """The events of a stream: ``.tail(20)``, ``.between(...)``, ``.sorted()``, ``.arrow()``.
-
-        Args:
-            name: Which stream; may be left out if the cell has one.
-
-        Raises:
-            KeyError: No such stream.
-        """
-        return self.outputs.events(self._named(name, list(self.outputs.streams), "stream"))
-
-    def rates(self, name: str | None = None, *, over_s: float = 1.0) -> pd.DataFrame:
-        """How fast the numbers of a map grow now.
-
-        Args:
-            name: Which map; may be left out if the cell has one.
-            over_s: Seconds to look back, at least; less if the session is younger.
-
-        Returns:
-            As :func:`ktrace_nb.stream.history.rates_frame`; ``attrs["ktrace"]["over_s"]``
-            are the seconds really looked back.
-
-        Raises:
-            KeyError: No such map.
-        """
-        name = self._named(name, self.outputs.counted, "map")
-        frame, seconds = self.outputs.rates(name, over_s)
-        frame.attrs["ktrace"] = {**self._provenance(name), "over_s": seconds}
-        return frame
-
-    def history(self, name: str | None = None) -> pd.DataFrame:
-        """A map at the moments of the session that were kept.
-
-        Args:
-            name: Which map; may be left out if the cell has one.
-
-        Returns:
-            As :func:`ktrace_nb.stream.history.history_frame`; ``attrs["ktrace"]["every_s"]``
-            are the seconds between moments, which grow in a long session.
-
-        Raises:
-            KeyError: No such map.
-        """
-        name = self._named(name, self.outputs.counted, "map")
-        frame, every_s = self.outputs.history(name, self._attached_ns)
-        frame.attrs["ktrace"] = {**self._provenance(name), "every_s": every_s}
-        return frame
-
-    def arrow(self, name: str) -> pa.Table:
-        """One output as an Arrow table, its index as columns.
-
-        Raises:
-            KeyError: No such output.
-        """
-        return pa.Table.from_pandas(self.frame(name).reset_index())
-
-    def _named(self, name: str | None, names: list[str], what: str) -> str:
-        if name is None and len(names) == 1:
-            return names[0]
-        if name not in names:
-            which = f"no {what} {name!r}" if name else f"{len(names)} {what}s"
-            raise KeyError(f"session {self.name!r} has {which}; {what}s: {', '.join(names) or 'none'}")
-        return name
-
-    def _provenance(self, name: str) -> dict[str, Any]:
-        lost = summary(
-            [e for e in self.outputs.entries() if e.name == name or e.kind in ("probe", "session")]
-        )
-        return {
-            "session": self.name,
-            "target": self.target.name,
-            "kernel": self.target.hello.kernel,
-            "started_at": self.started_at.isoformat(),
-            "taken_at": self._taken_at(name).isoformat(),
-            "state": self.state,
-            "lost": lost,
-            "complete": not lost,
-        }
-
-    def _taken_at(self, name: str) -> datetime.datetime:
-        at_ns = self.outputs.snapshot_ns(name)
-        if not at_ns:
-            return datetime.datetime.now(datetime.UTC)
-        hello = self.target.hello
-        wall_s = (hello.realtime_ns + at_ns - hello.monotonic_ns) / 1e9
-        return datetime.datetime.fromtimestamp(wall_s, datetime.UTC)
-
-    @property
-    def frames(self) -> Mapping[str, pd.DataFrame]:
-        """Every output by name."""
-        return _Frames(self)
-
-    @property
-    def ledger(self) -> pd.DataFrame:
-        """What was sent, what arrived, what was lost and why; see :mod:`ktrace_nb.stream.ledger`."""
-        return self.outputs.ledger()
-
-    @property
-    def cpu_share(self) -> float:
-        """What the session's programs cost the traced machine: share of one CPU, 1.0 is all of it.
-
-        The time the kernel spent in them, by its own run statistics, over the time of the session.
-        """
-        watched_ns = self._counted_ns - self._attached_ns
-        return self.outputs.ran_ns / watched_ns if watched_ns > 0 else 0.0
-
     @property
     def remark(self) -> str:
         """What is held back now to stay within the limits; empty if nothing is."""
         return self._governor.remark
-
-    @property
-    def losses(self) -> dict[str, int]:
-        """Losses by reason; empty if everything is there."""
-        return summary(self.outputs.entries())
-
-    @property
-    def probes(self) -> pd.DataFrame:
-        """What each program cost.
-
-        Returns:
-            Indexed by ``program`` (str): ``hits`` (uint64), ``ns_per_hit``
-            (float64, nanoseconds; NaN if never hit), ``cpu_share`` (float64,
-            of one CPU over the whole session), ``missed`` and ``recursion`` (uint64).
-        """
-        programs = self.outputs.programs
-        hits = pd.array([p.hits for p in programs.values()], dtype="uint64")
-        watched_ns = max(1, self._counted_ns - self._attached_ns)
-        cost = [p.ns / p.hits if p.hits else float("nan") for p in programs.values()]
-        columns = {
-            "hits": hits,
-            "ns_per_hit": cost,
-            "cpu_share": [p.ns / watched_ns for p in programs.values()],
-            "missed": pd.array([p.missed for p in programs.values()], dtype="uint64"),
-            "recursion": pd.array([p.recursion for p in programs.values()], dtype="uint64"),
-        }
-        return pd.DataFrame(columns, index=pd.Index(list(programs), name="program", dtype=object).astype(str))
-
-    @property
-    def text(self) -> str:
-        """What the programs printed with ``bpf_trace_printk``, as the kernel wrote it."""
-        return "".join(line + "\n" for line in self.outputs.text)
-
-    @property
-    def notes(self) -> list[str]:
-        """Remarks worth reading: compiler warnings, silent probes."""
-        found = [line for problem in self.built.problems for line in problem.lines(problem.severity)]
-        if self.state == "done":
-            silent = [name for name, counts in self.outputs.programs.items() if not counts.hits]
-            found += [f"note: program {name!r} was attached and never hit" for name in silent]
-        return found
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        return self.frame(name)
-
-    def __getattr__(self, name: str) -> pd.DataFrame:
-        # Only reached for what the class does not have; a table called "text" is session["text"].
-        if name.startswith("_") or "outputs" not in self.__dict__:
-            raise AttributeError(name)
-        try:
-            return self.frame(name)
-        except KeyError as error:
-            raise AttributeError(str(error.args[0])) from None
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self.outputs.names]
 
     def __repr__(self) -> str:
         hits = sum(p.hits for p in self.outputs.programs.values())
         lost = sum(self.losses.values())
         parts = [self.state, f"{self.elapsed:.1f} s", f"{hits:,} hits", f"{lost:,} lost"]
         return f"<Session {self.name}: {', '.join(parts)}; frames {', '.join(self.outputs.names)}>"
-
-
-class _Frames(Mapping[str, pd.DataFrame]):
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        return self._session.frame(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._session.outputs.names)
-
-    def __len__(self) -> int:
-        return len(self._session.outputs.names)
-
-    def __repr__(self) -> str:
-        rows = ", ".join(f"{name} ({len(frame)} rows)" for name, frame in self.items())
-        return f"<frames {rows}>"
 
 
 def _name_all(facts: KernelFacts, addresses: Any) -> list[str]:

@@ -28,7 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     "targets": EVERYONE | {"wire", "agent", "lab", "progress", "system"},
     "stream": EVERYONE | {"kernel", "ir", "wire"},
     "governor": {"wire"},
-    "session": EVERYONE | {"compiler", "governor", "kernel", "stream", "targets", "wire", "ir"},
+    "results": EVERYONE | {"compiler", "stream", "targets"},
+    "session": EVERYONE | {"compiler", "governor", "kernel", "results", "stream", "targets", "wire", "ir"},
     "engine": {"*"},
     "widgets": EVERYONE | {"stream"},
     "magics": {"*"},
@@ -40,9 +41,9 @@ OWNERS = {
     "bqplot": {"widgets"},
     "ipywidgets": {"widgets"},
     "anywidget": {"widgets"},
-    "pandas": {"ktrace_nb/stream", "ktrace_nb/session.py", "ktrace_nb/export.py", "magics", "widgets"},
+    "pandas": {"ktrace_nb/stream", "ktrace_nb/results.py", "ktrace_nb/export.py", "magics", "widgets"},
     "numpy": {"ktrace_nb/stream", "widgets"},
-    "pyarrow": {"ktrace_nb/stream", "ktrace_nb/session.py"},
+    "pyarrow": {"ktrace_nb/stream", "ktrace_nb/results.py"},
     "tqdm": {"ktrace_nb/progress.py"},
 }
 STANDARD_LIBRARY_ONLY = (
