@@ -76,7 +76,7 @@ def log2_hist(
             that are not integers, or columns of unequal length.
     """
     numbers = _integers(buckets, "bucket")
-    if numbers.size and not (numbers.min() >= 0 and numbers.max() <= LAST_LOG2_BUCKET):
+    if not is_log2(numbers):
         raise ValueError(f"bucket numbers from {numbers.min()} to {numbers.max()}, wanted 0 to 64")
     return _frame(numbers, counts, keys, unit, lambda bucket: log2_bounds(bucket, bcc=bcc))
 
@@ -126,6 +126,11 @@ def linear_hist(
         return low, low + dtype.type(step - 1)
 
     return _frame(numbers, counts, keys, unit, bounds)
+
+
+def is_log2(buckets: NDArray[Any]) -> bool:
+    """Whether these may be numbers of power-of-two buckets."""
+    return not buckets.size or bool(buckets.min() >= 0 and buckets.max() <= LAST_LOG2_BUCKET)
 
 
 def log2_bounds(buckets: NDArray[np.int64], *, bcc: bool = True) -> Bounds:

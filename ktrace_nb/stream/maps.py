@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.stream import layout as kinds
 from ktrace_nb.stream.decode import Values, decode, read_raw, rows_of
-from ktrace_nb.stream.histogram import LAST_LOG2_BUCKET, linear_hist, log2_hist
+from ktrace_nb.stream.histogram import is_log2, linear_hist, log2_hist
 from ktrace_nb.stream.layout import Column, Layout, layout_of, plain_layout
 from ktrace_nb.wire.bundle import PERCPU_TYPES, MapDef
 
@@ -93,7 +93,9 @@ class MapSchema:
     def histogram(self, snapshot: MapSnapshot, *, log2: bool) -> pd.DataFrame:
         """A snapshot of a ``BPF_HISTOGRAM`` as :func:`log2_hist` or :func:`linear_hist` lays it out.
 
-        The parts of the key that are not the bucket become index levels.
+        The parts of the key that are not the bucket become index levels. Where a
+        bucket was hit that no power of two has, the layout is linear whatever
+        ``log2`` says: the numbers mean something else.
 
         Raises:
             ValueError: The key numbers no buckets.
@@ -101,16 +103,11 @@ class MapSchema:
         if self.bucket is None:
             raise ValueError(f"{self.definition.name!r} has no integer in its key to number buckets")
         plain = self.frame(snapshot).reset_index()
-        others = {c.name: plain[c.name].array for c in self.key.columns if c.name != self.bucket.name}
-        lay_out: Callable[..., pd.DataFrame] = log2_hist if log2 else linear_hist
-        return lay_out(plain[self.bucket.name].to_numpy(), plain["value"].to_numpy(), keys=others or None)
-
-    def fits_log2(self, snapshot: MapSnapshot) -> bool:
-        """Whether all buckets are numbers that ``bpf_log2l()`` may give."""
-        if self.bucket is None:
-            return False
-        numbers = self.frame(snapshot).index.get_level_values(self.bucket.name)
-        return bool(((numbers >= 0) & (numbers <= LAST_LOG2_BUCKET)).all())
+        hit = plain[plain["value"] != 0]  # an array has an entry for every bucket
+        buckets = hit[self.bucket.name].to_numpy()
+        others = {c.name: hit[c.name].array for c in self.key.columns if c.name != self.bucket.name}
+        lay_out: Callable[..., pd.DataFrame] = log2_hist if log2 and is_log2(buckets) else linear_hist
+        return lay_out(buckets, hit["value"].to_numpy(), keys=others or None)
 
 
 def _index(keys: dict[str, Values]) -> pd.Index:

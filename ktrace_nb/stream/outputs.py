@@ -19,6 +19,7 @@ from ktrace_nb.ir.program import LINEAR, LOG2, Output
 from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.kernel.btf_format import RECORDS, Kind
 from ktrace_nb.stream.events import EventStream
+from ktrace_nb.stream.histogram import is_log2
 from ktrace_nb.stream.history import EVERY_S, History, history_frame, rates_frame
 from ktrace_nb.stream.layout import Layout, layout_of, plain_layout
 from ktrace_nb.stream.ledger import Entry, kernel_losses, ledger_frame, read_counts
@@ -128,12 +129,15 @@ class Outputs:
     def scale(self, name: str) -> str:
         """Of a histogram: ``log2`` or ``linear``.
 
-        What the text of the cell says, unless there are buckets that no power of
-        two has: then the numbers mean something else.
+        What the text of the cell says, unless the frame has buckets that no power of two has.
         """
-        if name not in self._declared or self._declared[name].scale != LOG2:
+        if not self._declared_log2(name):
             return LINEAR
-        return LOG2 if self._schemas[name].fits_log2(self._snapshot(name)) else LINEAR
+        buckets = self.frame(name).index.get_level_values("bucket").to_numpy()
+        return LOG2 if is_log2(buckets) else LINEAR
+
+    def _declared_log2(self, name: str) -> bool:
+        return name in self._declared and self._declared[name].scale == LOG2
 
     # --- in --------------------------------------------------------------------------
 
@@ -222,7 +226,7 @@ class Outputs:
         if schema.definition.type == b.STACK_TRACE:
             return stacks_frame(snapshot, self._name_addresses)
         if self.kind(name) == "histogram" and not per_cpu:
-            return schema.histogram(snapshot, log2=self.scale(name) == LOG2)
+            return schema.histogram(snapshot, log2=self._declared_log2(name))
         return schema.frame(snapshot, per_cpu=per_cpu)
 
     def events(self, name: str) -> Events:

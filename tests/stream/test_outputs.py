@@ -97,6 +97,17 @@ def test_buckets_that_no_power_of_two_has_make_a_linear_histogram() -> None:
     assert frame["count"].sum() == 3
 
 
+def test_a_large_array_of_buckets_is_a_power_of_two_histogram_still() -> None:
+    outputs = make()
+    values = [0] * 128
+    values[3], values[64] = 10, 20
+    collected(outputs, maps=[("sizes", struct.pack("<128I", *range(128)), struct.pack("<128Q", *values), 8)])
+    assert outputs.scale("sizes") == LOG2
+    frame = outputs.frame("sizes")
+    assert frame["count"].sum() == 30
+    assert frame.loc[64, "high"] == 2**64 - 1
+
+
 def test_per_cpu_values_are_summed_wide_and_can_be_split() -> None:
     outputs = make()
     values = struct.pack("<I4xI4x", 2**32 - 1, 2**32 - 1)
