@@ -32,9 +32,9 @@ from ktrace_nb.governor import Governor, Limits
 from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.results import Results, State
 from ktrace_nb.stream.history import EVERY_S
-from ktrace_nb.stream.outputs import LEDGER, Outputs
+from ktrace_nb.stream.outputs import Outputs
 from ktrace_nb.targets.base import Target
-from ktrace_nb.wire.bundle import encode_bundle
+from ktrace_nb.wire.bundle import LEDGER, encode_bundle
 
 SNAPSHOT_S = 0.2
 """How often maps are read while a session runs, at most."""

@@ -12,6 +12,7 @@ import os
 import re
 import threading
 import time
+from typing import NamedTuple
 
 from ktrace_nb.agent import bpf
 
@@ -24,14 +25,21 @@ OFTEN_HZ = 20_000
 _FDINFO = re.compile(r"^(run_cnt|run_time_ns|recursion_misses):\s*(\d+)", re.MULTILINE)
 
 
-def fdinfo(fd: int) -> tuple[int, int, int]:
-    """What the kernel says of a program: runs, nanoseconds, recursion misses."""
+class Look(NamedTuple):
+    """What the kernel says of a program at one moment."""
+
+    runs: int
+    """Counted while the statistics were on."""
+    ran_ns: int
+    """Nanoseconds; as the kernel tells them, of those runs."""
+    recursion: int
+
+
+def fdinfo(fd: int) -> Look:
+    """What ``/proc`` says of a program's descriptor."""
     with open(f"/proc/self/fdinfo/{fd}") as file:
         counts = dict(_FDINFO.findall(file.read()))
-    runs, ran_ns, recursion = (
-        int(counts.get(key, 0)) for key in ("run_cnt", "run_time_ns", "recursion_misses")
-    )
-    return runs, ran_ns, recursion
+    return Look(*(int(counts.get(key, 0)) for key in ("run_cnt", "run_time_ns", "recursion_misses")))
 
 
 class RunStats:
@@ -49,7 +57,7 @@ class RunStats:
         self._ran_ns = dict.fromkeys(programs, 0.0)
         self._ns_per_s = dict.fromkeys(programs, 0.0)
         """When they were last looked at."""
-        self._begun: dict[str, tuple[int, int]] = {}
+        self._begun: dict[str, Look] = {}
         self._begun_at = self._told_to = time.monotonic()
         self._fd = -1
         try:
@@ -59,27 +67,32 @@ class RunStats:
         if not always:
             threading.Thread(target=self._keep, name="run statistics", daemon=True).start()
 
-    def ran_ns(self) -> dict[str, int]:
-        """Nanoseconds that each program has run so far, as far as can be told."""
+    def look(self) -> dict[str, Look]:
+        """Every program, ``ran_ns`` an estimate of all its runs."""
         with self._lock:
-            return {name: round(ns) for name, ns in self._estimate().items()}
+            looks = self._looks()
+            ran_ns = self._estimate(looks)
+            return {name: look._replace(ran_ns=round(ran_ns[name])) for name, look in looks.items()}
 
-    def _estimate(self) -> dict[str, float]:
+    def _estimate(self, looks: dict[str, Look]) -> dict[str, float]:
         """What was noted, what is seen now, and what the last look says of the time between."""
         if self._closed.is_set():
             return self._ran_ns
         unseen_s = (self._begun_at if self._fd >= 0 else time.monotonic()) - self._told_to
         found = {}
-        for name, fd in self._programs.items():
+        for name, look in looks.items():
             found[name] = self._ran_ns[name] + self._ns_per_s[name] * unseen_s
             if self._fd >= 0:
-                found[name] += fdinfo(fd)[1] - self._begun[name][1]
+                found[name] += look.ran_ns - self._begun[name].ran_ns
         return found
+
+    def _looks(self) -> dict[str, Look]:
+        return {name: fdinfo(fd) for name, fd in self._programs.items()}
 
     def close(self) -> None:
         """Switch off; the programs run no more. Safe to call twice."""
         with self._lock:
-            self._ran_ns = self._estimate()
+            self._ran_ns = self._estimate(self._looks())
             self._closed.set()
             if self._fd >= 0:
                 os.close(self._fd)
@@ -87,7 +100,7 @@ class RunStats:
 
     def _switch_on(self) -> None:
         self._fd = bpf.enable_run_stats()
-        self._begun = {name: fdinfo(fd)[:2] for name, fd in self._programs.items()}
+        self._begun = self._looks()
         self._begun_at = time.monotonic()
 
     def _keep(self) -> None:
@@ -113,12 +126,12 @@ class RunStats:
             scale = (now - self._told_to) / seen_s
             runs = 0
             for name, fd in self._programs.items():
-                counts = fdinfo(fd)[:2]
-                runs += counts[0] - self._begun[name][0]
-                ran_ns = counts[1] - self._begun[name][1]
+                look = fdinfo(fd)
+                runs += look.runs - self._begun[name].runs
+                ran_ns = look.ran_ns - self._begun[name].ran_ns
                 self._ran_ns[name] += scale * ran_ns
                 self._ns_per_s[name] = ran_ns / seen_s
-                self._begun[name] = counts
+                self._begun[name] = look
             self._begun_at = self._told_to = now
             often = runs > OFTEN_HZ * seen_s
             if often:

@@ -20,7 +20,7 @@ from ktrace_nb.agent.attach import attach
 from ktrace_nb.agent.errors import AgentError
 from ktrace_nb.agent.host import online_cpus, possible_cpus
 from ktrace_nb.agent.rings import PAGE, Ring
-from ktrace_nb.agent.runstats import RunStats, fdinfo
+from ktrace_nb.agent.runstats import RunStats
 from ktrace_nb.agent.tracepipe import TracePipe, prints_to_trace
 from ktrace_nb.agent.workload import Workload
 from ktrace_nb.wire import bundle as b
@@ -54,6 +54,7 @@ class AgentSession:
         self._fds: list[int] = []
         self._maps: dict[int, int] = {}
         self._arrays: dict[int, maps.MappedArray] = {}
+        self._own: dict[int, b.MapDef] = {}
         self._programs: dict[str, int] = {}
         self._attached: list[tuple[str, list[int]]] = []
         self._missed: dict[str, int] = {}
@@ -76,7 +77,6 @@ class AgentSession:
             "run": self._run,
             "collect": self._collect,
             "detach": self._detach,
-            "update": self._update,
             "control": self._control,
             "close": self._close,
         }
@@ -109,14 +109,11 @@ class AgentSession:
             raise AgentError("bad_request", "this session has its programs already")
         self._bundle = b.decode_bundle(message.blob)
         btf = self._load_btf()
-        self._maps = maps.create(self._bundle.maps, btf, self._cpus)
+        definitions = (*self._bundle.maps, *self._bundle.own_maps)
+        self._maps = maps.create(definitions, btf, self._cpus)
         self._fds += self._maps.values()
         self._arrays = maps.map_arrays(self._bundle.maps, self._maps)
-        self._maps[b.LEDGER_FD] = self._create_ledger()
-        self._maps[b.CONTROL_FD] = bpf.create_map(b.ARRAY, "ktrace_control", 4, 32, 1)
-        hits = self._hits
-        self._maps[b.HITS_FD] = bpf.create_map(hits.type, hits.name, 4, hits.value_size, hits.max_entries)
-        self._fds += [self._maps[b.CONTROL_FD], self._maps[b.HITS_FD]]
+        self._own = {m.fd: m for m in self._bundle.own_maps}
         for program in self._bundle.programs:
             self._programs[program.name] = fd = self._load_program(program, btf)
             self._fds.append(fd)
@@ -132,13 +129,6 @@ class AgentSession:
             fd = bpf.load_btf(self._bundle.btf)
         except OSError:
             return 0  # the kernel lacks a BTF kind the compiler used; only names in its logs are lost
-        self._fds.append(fd)
-        return fd
-
-    def _create_ledger(self) -> int:
-        fd = bpf.create_map(
-            b.PERCPU_ARRAY, "ktrace_ledger", 4, 8 * len(b.LEDGER_FIELDS), self._bundle.ledger_rows
-        )
         self._fds.append(fd)
         return fd
 
@@ -191,13 +181,6 @@ class AgentSession:
         for buffer in buffers:
             self._poll.register(buffer.fd, select.EPOLLIN)
             self._buffers.append((definition.fd, buffer))
-
-    def _update(self, message: Message) -> Answer:
-        """Set an entry of map ``map`` to the blob: the key, then the value."""
-        definition = next(m for m in self._bundle.maps if m.name == message.head["map"])
-        key, value = message.blob[: definition.key_size], message.blob[definition.key_size :]
-        bpf.update(self._maps[definition.fd], key, value)
-        return {}, b""
 
     def _control(self, message: Message) -> Answer:
         """Tell the programs the limits in the blob."""
@@ -311,37 +294,26 @@ class AgentSession:
 
     def _collect_maps(self, names: list[str], heads: list[Any], blobs: list[bytes]) -> None:
         wanted = set(names)
-        definitions = [m for m in self._bundle.maps if m.name in wanted and m.type in b.LISTABLE_TYPES]
-        if "" in wanted:
-            row_size = 8 * len(b.LEDGER_FIELDS)
-            definitions.append(
-                b.MapDef(b.LEDGER_FD, "", b.PERCPU_ARRAY, 4, row_size, self._bundle.ledger_rows)
-            )
-        for definition in definitions:
+        definitions = [m for m in self._bundle.maps if m.type in b.LISTABLE_TYPES]
+        for definition in [d for d in (*definitions, self._own[b.LEDGER_FD]) if d.name in wanted]:
             array = self._arrays.get(definition.fd)
             snapshot = array.read() if array else maps.read(self._maps[definition.fd], definition, self._cpus)
             heads.append([definition.name, snapshot.entries, snapshot.value_size, time.monotonic_ns()])
             blobs += [snapshot.keys, snapshot.values]
-
-    @property
-    def _hits(self) -> b.MapDef:
-        rows = 1 + max((p.hits_row for p in self._bundle.programs), default=0)
-        return b.MapDef(b.HITS_FD, "ktrace_hits", b.PERCPU_ARRAY, 4, 8, max(rows, 1))
 
     def _program_statistics(self) -> dict[str, list[int]]:
         """Per program: hits, nanoseconds, recursion misses, missed kprobes."""
         missed = dict(self._missed)
         for program, held in self._attached:
             missed[program] = missed.get(program, 0) + bpf.link_missed(held[0])
-        counted = maps.read(self._maps[b.HITS_FD], self._hits, self._cpus).values
+        counted = maps.read(self._maps[b.HITS_FD], self._own[b.HITS_FD], self._cpus).values
         rows = list(struct.iter_unpack(f"<{self._cpus}Q", counted))
-        ran_ns = self._stats.ran_ns() if self._stats else {}
+        looks = self._stats.look() if self._stats else {}
         result = {}
         for definition in self._bundle.programs:
-            name, row = definition.name, definition.hits_row
-            runs, _, recursion = fdinfo(self._programs[name])
-            hits = sum(rows[row]) if row >= 0 else runs
-            result[name] = [hits, ran_ns.get(name, 0), recursion, missed.get(name, 0)]
+            look, row = looks[definition.name], definition.hits_row
+            hits = sum(rows[row]) if row >= 0 else look.runs
+            result[definition.name] = [hits, look.ran_ns, look.recursion, missed.get(definition.name, 0)]
         return result
 
     def _close(self, _: Message) -> Answer:

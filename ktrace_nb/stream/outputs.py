@@ -29,9 +29,6 @@ from ktrace_nb.stream.stacks import Symbolizer, stacks_frame
 from ktrace_nb.stream.window import Events
 from ktrace_nb.wire import bundle as b
 
-LEDGER = ""
-"""The name under which the ledger map is collected."""
-
 TEXT_LINES = 100_000
 """Printed lines kept at most; the oldest go."""
 
@@ -115,7 +112,7 @@ class Outputs:
     @property
     def map_names(self) -> list[str]:
         """Maps to be collected, the ledger included."""
-        return [*self._schemas, LEDGER]
+        return [*self._schemas, b.LEDGER]
 
     def kind(self, name: str) -> str:
         """``histogram``, ``events``, ``stacks`` or ``map``."""
@@ -164,9 +161,9 @@ class Outputs:
                 except StreamError as error:
                     raise StreamError(f"stream {definition.name!r} is damaged: {error.message}") from None
             for name, count, stride, at_ns in head["maps"]:
-                key_size = 4 if name == LEDGER else self._maps[name].key_size
+                key_size = 4 if name == b.LEDGER else self._maps[name].key_size
                 keys, values = bytes(take(count * key_size)), bytes(take(count * stride))
-                if name == LEDGER:
+                if name == b.LEDGER:
                     self._read_ledger(values, stride)
                 else:
                     self._snapshots[name] = MapSnapshot(keys, values, stride, at_ns)

@@ -26,6 +26,9 @@ KPROBE, TRACEPOINT, PERF_EVENT, RAW_TRACEPOINT, TRACING, LSM = 2, 5, 7, 17, 26, 
 # enum bpf_attach_type
 TRACE_FENTRY, TRACE_FEXIT, LSM_MAC = 24, 25, 27
 
+LEDGER = "ktrace_ledger"
+"""The name under which the ledger map is collected."""
+
 LEDGER_FD = 0x7FFFFFF0
 """The map "descriptor" that compiled code uses for the session's ledger map."""
 
@@ -153,9 +156,15 @@ class Bundle:
     """The programs' own BTF: the types of maps and events."""
 
     @property
-    def ledger_rows(self) -> int:
-        """Entries of the ledger map: the session's own and one per slot."""
-        return 2 + max((m.slot for m in self.maps), default=-1)
+    def own_maps(self) -> tuple[MapDef, ...]:
+        """What compiled code uses besides the cell's maps: ledger, hits, control."""
+        rows = 2 + max((m.slot for m in self.maps), default=-1)
+        programs = 1 + max((p.hits_row for p in self.programs), default=0)
+        return (
+            MapDef(LEDGER_FD, LEDGER, PERCPU_ARRAY, 4, 8 * len(LEDGER_FIELDS), rows),
+            MapDef(HITS_FD, "ktrace_hits", PERCPU_ARRAY, 4, 8, max(1, programs)),
+            MapDef(CONTROL_FD, "ktrace_control", ARRAY, 4, len(Control(0, 0).encode()), 1),
+        )
 
 
 _BLOBS = ("insns", "func_info", "line_info")

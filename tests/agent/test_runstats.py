@@ -32,10 +32,10 @@ class Machine:
             self._counted_s += self.now - self._on_since
         self._on_since = None
 
-    def fdinfo(self, _: int) -> tuple[int, int, int]:
+    def fdinfo(self, _: int) -> runstats.Look:
         on = self.now - self._on_since if self._on_since is not None else 0.0
         runs = round(self._per_s * (self._counted_s + on))
-        return runs, runs * self._ns_per_run, 0
+        return runstats.Look(runs, runs * self._ns_per_run, 0)
 
 
 @given(st.floats(0, 3_000_000), st.integers(20, 5_000), st.integers(0, 30), st.floats(0, PERIOD_S))
@@ -59,9 +59,9 @@ def test_a_steady_load_is_told_whole(per_s: float, ns_per_run: int, periods: int
         expected = per_s * machine.now * ns_per_run
         # A window of few runs tells the rate as exactly as it can.
         slack = 0.01 * expected + ns_per_run * (2 + per_s * machine.now / (per_s * WINDOW_S + 1))
-        assert stats.ran_ns()["p"] == pytest.approx(expected, abs=slack)
+        assert stats.look()["p"].ran_ns == pytest.approx(expected, abs=slack)
         stats.close()
         machine.switched_off()
         machine.now += 10
-        assert stats.ran_ns()["p"] == pytest.approx(expected, abs=slack)
+        assert stats.look()["p"].ran_ns == pytest.approx(expected, abs=slack)
         stats.close()

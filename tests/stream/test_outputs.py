@@ -10,7 +10,7 @@ import pytest
 
 from ktrace_nb.ir.program import LINEAR, LOG2, Output
 from ktrace_nb.kernel.btf_format import Kind
-from ktrace_nb.stream.outputs import LEDGER, Outputs
+from ktrace_nb.stream.outputs import Outputs
 from ktrace_nb.wire import bundle as b
 from tests.kernel_facts.btf_writer import BtfWriter
 
@@ -153,7 +153,7 @@ def test_the_ledger_adds_up_over_cpus_and_parties() -> None:
     collected(
         outputs,
         spans=[(4, ring_record(1, b"a"))],
-        maps=[(LEDGER, struct.pack("<6I", *range(6)), values, 8 * len(b.LEDGER_FIELDS) * CPUS)],
+        maps=[(b.LEDGER, struct.pack("<6I", *range(6)), values, 8 * len(b.LEDGER_FIELDS) * CPUS)],
         programs={"kprobe__f": [100, 5000, 1, 2]},
     )
     ledger = outputs.ledger()
