@@ -5,18 +5,13 @@
  * below stand in front of those helpers in bcc's last pass: they note N, call the
  * helper, and count in row -N of a per-CPU map that the agent makes for the
  * session; row 0 is the session's own. Additions are atomic, because a program can
- * be interrupted by another on its CPU. The order of the counters is LEDGER_FIELDS
- * of wire/bundle.py.
+ * be interrupted by another on its CPU. KTRACE_FIELDS are the counters of a row:
+ * LEDGER_FIELDS of wire/bundle.py.
  */
 #ifndef KTRACE_LEDGER_H
 #define KTRACE_LEDGER_H
 
-enum ktrace_count_ {
-	KTRACE_SUBMITTED, KTRACE_DROPPED, KTRACE_CAPPED,
-	KTRACE_FULL, KTRACE_NO_MEMORY, KTRACE_BUSY, KTRACE_OTHER,
-	KTRACE_INSERTED, KTRACE_DELETED,
-	KTRACE_FAULTED, KTRACE_TRUNCATED, KTRACE_SKIPPED
-};
+enum ktrace_count_ { KTRACE_FIELDS };
 
 static inline __attribute__((always_inline)) void ktrace_count_(u64 table, int what)
 {
@@ -48,13 +43,10 @@ static inline __attribute__((always_inline)) void ktrace_hit_(u32 row)
 /* --max-rate and --max-cpu; what the agent's operation "control" writes. */
 struct ktrace_control_ {
 	u64 most;	/* events admitted per KTRACE_WINDOW_NS */
-	u64 on_ns;	/* of every 2^KTRACE_PERIOD_BITS ns programs run for so long */
+	u64 on_ns;	/* of every KTRACE_PERIOD_NS, a power of two, programs run for so long */
 	u64 start;	/* of the window, CLOCK_MONOTONIC */
 	u64 admitted;	/* since then */
 };
-
-#define KTRACE_WINDOW_NS 100000000ULL
-#define KTRACE_PERIOD_BITS 27
 
 static inline __attribute__((always_inline)) struct ktrace_control_ *ktrace_control_(void)
 {
@@ -90,7 +82,7 @@ static inline __attribute__((always_inline)) int ktrace_skip_(void)
 {
 	struct ktrace_control_ *control = ktrace_control_();
 
-	if (!control || (bpf_ktime_get_ns() & ((1ULL << KTRACE_PERIOD_BITS) - 1)) < control->on_ns)
+	if (!control || (bpf_ktime_get_ns() & (KTRACE_PERIOD_NS - 1)) < control->on_ns)
 		return 0;
 	ktrace_count_(0, KTRACE_SKIPPED);
 	return 1;

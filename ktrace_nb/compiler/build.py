@@ -32,6 +32,9 @@ CFLAGS = (
     f"-DKTRACE_LEDGER_FD={b.LEDGER_FD}",
     f"-DKTRACE_CONTROL_FD={b.CONTROL_FD}",
     f"-DKTRACE_HITS_FD={b.HITS_FD}",
+    f"-DKTRACE_FIELDS={','.join('KTRACE_' + field.upper() for field in b.LEDGER_FIELDS)}",
+    f"-DKTRACE_WINDOW_NS={round(b.WINDOW_S * 1e9)}ULL",
+    f"-DKTRACE_PERIOD_NS={b.PERIOD_NS}ULL",
 )
 TYPE_SECTION = "ktrace_types"
 """Section of variables that exist only so that their types are in the BTF."""

@@ -49,7 +49,7 @@ Row 0 is the session's own and has the last three, row 1 that of the map whose
 """
 
 PERIOD_NS = 1 << 27
-"""Of every so many nanoseconds programs run for a part under ``--max-cpu``."""
+"""Of every so many nanoseconds programs run for a part under ``--max-cpu``; a power of two."""
 WINDOW_S = 0.1
 """Time over which ``--max-rate`` counts."""
 
