@@ -56,6 +56,14 @@ RUN_ARGUMENTS: tuple[Argument, ...] = (
 )
 """How long it runs, with what, and what it may cost."""
 
+SHOW_ARGUMENT: Argument = (
+    ("--show",),
+    {
+        "choices": ("c", "ir", "bytecode", "facts"),
+        "help": "print what a stage made of the cell and do not run it",
+    },
+)
+
 
 def options_of(args: argparse.Namespace, *, name: str, target: str, language: str) -> Options:
     """What the engine is told.

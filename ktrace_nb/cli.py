@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ktrace_nb import __version__
-from ktrace_nb.arguments import CELL_ARGUMENTS, RUN_ARGUMENTS, Argument, options_of
+from ktrace_nb.arguments import CELL_ARGUMENTS, RUN_ARGUMENTS, SHOW_ARGUMENT, Argument, options_of
 from ktrace_nb.errors import KTraceError, OptionError
 
 DONE, FAILED, USAGE = 0, 1, 2
@@ -61,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_cell(check)
     check.add_argument("--stage", choices=STAGES, default="compile", help="how far (default: %(default)s)")
     check.add_argument("--json", action="store_true", help="the findings as JSON on stdout")
-    check.add_argument(
-        "--show", choices=("c", "ir", "bytecode", "facts"), help="print what a stage made of it"
-    )
+    _add(check, [SHOW_ARGUMENT])
     check.set_defaults(run=_check)
 
     doctor = commands.add_parser("doctor", help="say what works here and what mends what does not")

@@ -16,7 +16,7 @@ from ktrace_nb.compiler.build import Built, build
 from ktrace_nb.compiler.cache import CompileCache
 from ktrace_nb.compiler.client import CompilerWorker
 from ktrace_nb.errors import OptionError, RemoteError
-from ktrace_nb.governor import EXPIRE_S, Limits, Over
+from ktrace_nb.governor import Limits
 from ktrace_nb.ir.program import Program
 from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.lang.c.cell import parse as parse_c
@@ -34,22 +34,16 @@ assert lab and local  # imported so that their kinds are registered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Limits):
     """What a user says beside the cell."""
 
     name: str = "trace"
     target: str = DEFAULT_TARGET
     language: str = "c"
-    seconds: float | None = None
-    command: str | None = None
     pid: int | None = None
     attach: tuple[str, ...] = ()
     cflags: tuple[str, ...] = ()
     every_s: float = EVERY_S
-    expire_s: float = EXPIRE_S
-    max_rate: float | None = None
-    max_cpu: float | None = None
-    over: Over = "sample"
 
 
 def _lower_c(source: Source, options: Options) -> Program:
@@ -159,14 +153,6 @@ def start(source: Source, options: Options, *, progress: Progress = silent) -> S
     program = lower(source, options)
     target = get_target(options.target, progress)
     built = compile_for(target, program, options)
-    limits = Limits(
-        seconds=options.seconds,
-        command=options.command,
-        expire_s=options.expire_s,
-        max_rate=options.max_rate,
-        max_cpu=options.max_cpu,
-        over=options.over,
-    )
-    session = Session(options.name, target, facts_of(target), built, limits, every_s=options.every_s)
+    session = Session(options.name, target, facts_of(target), built, options, every_s=options.every_s)
     session.start()
     return session

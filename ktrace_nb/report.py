@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ktrace_nb.session import Session
-from ktrace_nb.stream.text import histogram_text, table_text
+from ktrace_nb.stream.text import histogram_text, number_columns, table_text
 
 EVENT_ROWS = 10
 
@@ -21,7 +21,7 @@ def frame_text(session: Session, name: str, *, max_rows: int = 20) -> str:
             f"stack {i}\n" + "".join(f"    {f}\n" for f in frames) for i, frames in frame["frames"].items()
         ]
         return f"{name}: {len(frame):,} stacks\n" + "".join(stacks[:max_rows])
-    numeric = [c for c in frame.columns if frame[c].dtype.kind in "iuf"]
+    numeric = number_columns(frame)
     if numeric and len(frame) > 1:
         frame = frame.sort_values(numeric[0], ascending=False, kind="stable")
     return f"{name}: {len(frame):,} entries\n" + table_text(frame, max_rows)

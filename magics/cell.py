@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -18,7 +16,7 @@ from ktrace_nb.magics import sessions
 from ktrace_nb.magics.brief import brief_errors
 from ktrace_nb.magics.options import ktrace_arguments, parse_line
 from ktrace_nb.magics.source import SessionSource
-from ktrace_nb.progress import Progress, bars
+from ktrace_nb.progress import bars
 from ktrace_nb.show import show
 from ktrace_nb.source import Source
 from ktrace_nb.targets.base import get_target, open_targets, target_names
@@ -62,7 +60,7 @@ class KTraceMagics(Magics):
     def _run(self, source: Source, args: argparse.Namespace) -> None:
         # What a cell ran before ends with its re-run, whether the new text is right or not.
         sessions.retire(args.name)
-        with _quick_progress() as progress:
+        with bars() as progress:
             session = engine.start(source, self._options(args), progress=progress)
         entry = sessions.add(session)
         assert self.shell is not None
@@ -79,16 +77,10 @@ class KTraceMagics(Magics):
     def _show(self, source: Source, args: argparse.Namespace) -> None:
         options = self._options(args)
         program = engine.lower(source, options)
-        with _quick_progress() as progress:
+        with bars() as progress:
             target = get_target(options.target, progress)
             built = engine.compile_for(target, program, options)
         print(show(args.show, built, engine.facts_of(target).btf), end="")
-
-
-@contextmanager
-def _quick_progress() -> Iterator[Progress]:
-    with bars() as report:
-        yield report
 
 
 def _list(_: list[str]) -> Any:

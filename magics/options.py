@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
 
-from ktrace_nb.arguments import CELL_ARGUMENTS, RUN_ARGUMENTS, Argument
+from ktrace_nb.arguments import CELL_ARGUMENTS, RUN_ARGUMENTS, SHOW_ARGUMENT, Argument
 from ktrace_nb.magics.source import VIEWS
-from ktrace_nb.show import STAGES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,10 +22,7 @@ _ARGUMENTS: tuple[Argument, ...] = (
     *RUN_ARGUMENTS,
     *CELL_ARGUMENTS,
     (("--view",), {"choices": VIEWS, "default": "auto", "help": "what to show (default: auto)"}),
-    (
-        ("--show",),
-        {"choices": tuple(STAGES), "help": "print what a stage made of the cell and do not run it"},
-    ),
+    SHOW_ARGUMENT,
     (("-o",), {"dest": "variable", "metavar": "VAR", "help": "bind the session to this variable instead"}),
     (("-e",), {"dest": "code", "metavar": "CODE", "help": "the program itself, for %%ktrace on one line"}),
 )

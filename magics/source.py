@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ktrace_nb.session import Session
+from ktrace_nb.stream.text import number_columns
 from ktrace_nb.widgets import static_bundle
 from ktrace_nb.widgets.source import Kind, PanelStatus, ViewData
 
@@ -77,7 +78,7 @@ class SessionSource:
         elif kind == "stacks":
             frame = frame.assign(frames=frame["frames"].map(" ← ".join)).drop(columns="addresses")
         else:
-            numeric = [str(c) for c in frame.columns if frame[c].dtype.kind in "iuf"]
+            numeric = number_columns(frame)
             if numeric:
                 options["sort"] = numeric[0]
                 frame = frame.nlargest(TABLE_ROWS, numeric[0]) if len(frame) > TABLE_ROWS else frame

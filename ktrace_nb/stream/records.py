@@ -25,6 +25,7 @@ from ktrace_nb.errors import StreamError
 DISCARD = 1 << 30
 LENGTH = DISCARD - 1
 PERF_SAMPLE, PERF_LOST = 9, 2
+_PERF_HEADER = struct.Struct("<IHH")
 _LEAST_SIZE = {PERF_SAMPLE: 16, PERF_LOST: 24}
 """Bytes of a perf record with its header."""
 
@@ -50,16 +51,13 @@ def cut_ring(span: Span) -> Cut:
     Raises:
         StreamError: The span does not end where its last record does.
     """
-    if not span:
+    if not _is_whole(span):
         return Cut(())
-    if len(span) % 8:
-        raise StreamError(f"a span of {len(span)} bytes, wanted a multiple of 8")
-    words = np.frombuffer(span, "<u4")
-    first = int(words[0])
-    stride = (first + 15) & ~7
-    if first <= LENGTH and len(span) % stride == 0 and (words[:: stride // 4] == first).all():
-        rows = np.frombuffer(span, np.uint8).reshape(-1, stride)
-        return Cut((rows[:, 8 : 8 + first],))
+    (first,) = struct.unpack_from("<I", span)
+    if first <= LENGTH:
+        rows = _if_alike(span, "<u4", (first + 15) & ~7)
+        if rows is not None:
+            return Cut((rows[:, 8 : 8 + first],))
     places: dict[int, list[int]] = {}
     discarded = 0
     for at, header in _walk_ring(span):
@@ -87,20 +85,17 @@ def cut_perf(span: Span) -> Cut:
     Raises:
         StreamError: The span does not end where its last record does.
     """
-    if not span:
+    if not _is_whole(span):
         return Cut(())
-    if len(span) % 8:
-        raise StreamError(f"a span of {len(span)} bytes, wanted a multiple of 8")
-    heads = np.frombuffer(span, "<u8")
-    stride = int(heads[0]) >> 48
-    is_sample = int(heads[0]) & 0xFFFFFFFF == PERF_SAMPLE
-    if is_sample and stride and len(span) % stride == 0 and (heads[:: stride // 8] == heads[0]).all():
-        rows = np.frombuffer(span, np.uint8).reshape(-1, stride)
-        return Cut((rows[:, 12:],))
+    kind, _, size = _PERF_HEADER.unpack_from(span)
+    if kind == PERF_SAMPLE:
+        rows = _if_alike(span, "<u8", size)
+        if rows is not None:
+            return Cut((rows[:, 12:],))
     places: dict[int, list[int]] = {}
     at = lost = 0
     while at < len(span):
-        kind, _, size = struct.unpack_from("<IHH", span, at)
+        kind, _, size = _PERF_HEADER.unpack_from(span, at)
         if size % 8 or size < _LEAST_SIZE.get(kind, 8) or at + size > len(span):
             raise StreamError("a perf span ends in the middle of a record")
         if kind == PERF_SAMPLE:
@@ -109,6 +104,22 @@ def cut_perf(span: Span) -> Cut:
             lost += struct.unpack_from("<Q", span, at + 16)[0]
         at += size
     return Cut(tuple(_gather(span, at, size) for size, at in places.items()), lost=lost)
+
+
+def _is_whole(span: Span) -> bool:
+    """Whether there is anything; a span of no whole words is an error."""
+    if len(span) % 8:
+        raise StreamError(f"a span of {len(span)} bytes, wanted a multiple of 8")
+    return len(span) > 0
+
+
+def _if_alike(span: Span, header: str, stride: int) -> Payloads | None:
+    """The records as rows, if the first one's header stands in front of every stride."""
+    if stride < 8 or stride % 8 or len(span) % stride:
+        return None
+    headers = np.frombuffer(span, header)
+    headers = headers[:: stride // headers.itemsize]
+    return np.frombuffer(span, np.uint8).reshape(-1, stride) if (headers == headers[0]).all() else None
 
 
 def _gather(span: Span, places: list[int], size: int) -> Payloads:

@@ -297,6 +297,11 @@ def is_number(dtype: Any) -> bool:
     return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
 
 
+def number_columns(frame: pd.DataFrame) -> list[str]:
+    """Names of the columns that hold integers or reals, in order."""
+    return [str(name) for name in frame.columns if is_number(frame[name].dtype)]
+
+
 def _column(series: pd.Series[Any]) -> list[str]:
     values: list[Any] = series.tolist()
     if not pd.api.types.is_float_dtype(series.dtype):

@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ktrace_nb.stream.text import number_columns
+
 TIME_NAMES = ("ts", "ts_ns", "at_ns", "time_ns", "timestamp", "timestamp_ns", "time", "at", "ktime", "when")
 """Fields taken for the time of an event where none is named, best first."""
 
@@ -69,12 +71,7 @@ class Events:
         Raises:
             ValueError: No such column.
         """
-        frame = self.frame()
-        times = self._times(frame, by)
-        # Sorting costs a hundred times what looking does, and is seldom needed.
-        if (times[1:] >= times[:-1]).all():
-            return frame
-        return frame.iloc[np.argsort(times, kind="stable")]
+        return self._sorted(by)[0]
 
     def between(
         self, start: float | None = None, end: float | None = None, by: str | None = None
@@ -89,8 +86,7 @@ class Events:
         Raises:
             ValueError: No such column.
         """
-        frame = self.sorted(by)
-        times = self._times(frame, by)
+        frame, times = self._sorted(by)
         first = 0 if start is None else _first_at(times, start)
         return frame.iloc[first : len(times) if end is None else _first_at(times, end)]
 
@@ -100,9 +96,9 @@ class Events:
         Raises:
             ValueError: No such column.
         """
-        times = self._times(self.frame(), by)
-        newest = int(times.max()) if len(times) else 0
-        return self.between(newest - round(seconds * 1e9), None, by)
+        frame, times = self._sorted(by)
+        newest = int(times[-1]) if len(times) else 0
+        return frame.iloc[_first_at(times, newest - round(seconds * 1e9)) :]
 
     def arrow(self) -> pa.Table:
         """As an Arrow table: numbers without a copy, categoricals as dictionaries.
@@ -111,13 +107,20 @@ class Events:
         """
         return pa.Table.from_pandas(self.frame(), preserve_index=False)
 
-    def _times(self, frame: pd.DataFrame, by: str | None) -> NDArray[Any]:
+    def _sorted(self, by: str | None) -> tuple[pd.DataFrame, NDArray[Any]]:
+        """All of them by time, and their times."""
+        frame = self.frame()
+        numbers = number_columns(frame)
         name = by or next((name for name in TIME_NAMES if name in frame.columns), None)
-        if name is None or name not in frame.columns or frame[name].dtype.kind not in "iuf":
-            known = ", ".join(str(c) for c in frame.columns if frame[c].dtype.kind in "iuf")
+        if name not in numbers:
             what = f"no column {by!r} of numbers" if by else "no column tells the time"
-            raise ValueError(f"{what}; say by=..., one of {known}")
-        return frame[name].to_numpy()
+            raise ValueError(f"{what}; say by=..., one of {', '.join(numbers)}")
+        times = frame[name].to_numpy()
+        # Sorting costs a hundred times what looking does, and is seldom needed.
+        if not (times[1:] >= times[:-1]).all():
+            order = np.argsort(times, kind="stable")
+            frame, times = frame.iloc[order], times[order]
+        return frame, times
 
     def __repr__(self) -> str:
         return f"<{len(self):,} events of {', '.join(self.types)}>"
