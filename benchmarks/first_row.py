@@ -134,7 +134,8 @@ def main() -> None:
     )
 
 
-if __name__ == "__main__":
+def on_this_kernel(main: Callable[[], None]) -> None:
+    """Run a benchmark that traces this machine, and let go of everything after it."""
     if os.geteuid() != 0:
         sys.exit("the comparison on the host needs root")
     try:
@@ -142,3 +143,7 @@ if __name__ == "__main__":
     finally:
         close_targets()
         engine.close()
+
+
+if __name__ == "__main__":
+    on_this_kernel(main)

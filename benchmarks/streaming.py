@@ -16,16 +16,14 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from math import isnan
 
 from benchmarks import streaming_events, streaming_maps
+from benchmarks.first_row import on_this_kernel
 from benchmarks.streaming_events import Effort, Row
 from benchmarks.streaming_kit import Load, Rivals
-from ktrace_nb import engine
-from ktrace_nb.targets.base import close_targets
 
 Measure = Callable[[Load, Rivals, Effort], Iterator[Row]]
 MEASURES: tuple[Measure, ...] = (
@@ -33,6 +31,8 @@ MEASURES: tuple[Measure, ...] = (
     streaming_events.sustained,
     streaming_events.flat_out,
     streaming_events.slow_down,
+    streaming_events.latency,
+    streaming_events.run_statistics,
     streaming_maps.large_maps,
     streaming_maps.slots,
     streaming_maps.live_frame,
@@ -69,10 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if os.geteuid() != 0:
-        sys.exit("the comparison on the host needs root")
-    try:
-        main()
-    finally:
-        close_targets()
-        engine.close()
+    on_this_kernel(main)

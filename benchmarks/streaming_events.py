@@ -5,13 +5,15 @@ Every comparison takes turns: untraced, ours, theirs, and again; medians are sho
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 
-from benchmarks.streaming_cells import BPFTRACE_PRINTF, PERF, RING, for_load
+from benchmarks.streaming_cells import BPFTRACE_PRINTF, PERF, RING, SLOTS, for_load
 from benchmarks.streaming_kit import Bcc, Load, OnDemand, OurCpu, Rivals, median, ours, touch_memory
+from ktrace_nb.agent import bpf
 from ktrace_nb.session import Session
 
 
@@ -187,6 +189,43 @@ def slow_down(load: Load, rivals: Rivals, effort: Effort) -> Iterator[Row]:
         ("bpftrace", "... bpftrace printf"),
     ):
         yield Row(what, median(figures["ours"]), median(figures[name]), "ns", ">= 20x")
+
+
+def latency(load: Load, _: Rivals, effort: Effort) -> Iterator[Row]:
+    """From a single event to its row in the notebook, when nothing else happens."""
+    for cell, what in ((RING, "a lone event to its row, ring"), (PERF, "... perf buffer")):
+        times = []
+        with ours(cell, load.pid) as session:
+            stream = session.outputs.streams["events"]
+            for _round in range(10 * effort.rounds):
+                before = stream.arrived
+                load.run(1)
+                began = time.monotonic()
+                while stream.arrived == before:
+                    time.sleep(0.0005)
+                times.append(1e3 * (time.monotonic() - began))
+                time.sleep(0.15)
+        yield Row(what, median(times), nan, "ms")
+
+
+def run_statistics(load: Load, _: Rivals, effort: Effort) -> Iterator[Row]:
+    """CPU that the kernel's run statistics add to a call that one program looks at.
+
+    A session holds them for a tenth of the time once its programs run often; here they
+    are also held all the time, and the two are compared.
+    """
+    job = {"calls": 2_000_000, "burst": 10_000}
+    added = []
+    for _round in range(effort.rounds):
+        with ours(SLOTS, load.pid):
+            load.run(**job)
+            sampled = load.run(**job).ns_per_call
+            held = bpf.enable_run_stats()
+            try:
+                added.append(load.run(**job).ns_per_call - sampled)
+            finally:
+                os.close(held)
+    yield Row("run statistics on all the time, per call", median(added), nan, "ns")
 
 
 LAB = """

@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ktrace_nb.compiler.client import CompilerWorker
+from ktrace_nb.kernel.btf import Btf
+from tests.kernel_facts.prove_layout import HOST_BTF
+
 # A busy machine is no failure.
 settings.register_profile("ktrace_nb", deadline=None)
 settings.load_profile("ktrace_nb")
@@ -34,6 +38,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, option in NEEDS.items():
             if item.get_closest_marker(marker) and not config.getoption(option):
                 item.add_marker(pytest.mark.skip(reason=f"needs {option}"))
+
+
+@pytest.fixture(scope="session")
+def btf() -> Btf:
+    """The types of this machine's kernel."""
+    return Btf(HOST_BTF.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[CompilerWorker]:
+    """A compiler."""
+    worker = CompilerWorker()
+    yield worker
+    worker.close()
 
 
 @pytest.fixture

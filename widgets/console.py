@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import uuid4
 
-import anywidget
 import pandas as pd
 import traitlets
 
 from ktrace_nb.stream.text import printable
-from ktrace_nb.widgets import assets, direct
+from ktrace_nb.widgets import assets
 from ktrace_nb.widgets.source import ViewData
+from ktrace_nb.widgets.talking import TalkingWidget
 
 LINES = 1000
 
@@ -35,7 +34,7 @@ def new_lines(frame: pd.DataFrame, after: int, most: int = LINES) -> tuple[list[
     return [printable(str(line).expandtabs(8)) for line in added], max(last, after)
 
 
-class TextView(anywidget.AnyWidget):
+class TextView(TalkingWidget):
     """Only new lines are sent; a page that comes later asks for the others.
 
     Args:
@@ -46,17 +45,13 @@ class TextView(anywidget.AnyWidget):
     _esm = assets.module("text.js")
     _css = assets.read("text.css")
 
-    address = traitlets.Unicode().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
     most = traitlets.Int(LINES).tag(sync=True)
 
     def __init__(self, view: ViewData, changed: Callable[[], None]) -> None:
         self._last = -1
         self._resend = False
-        self._changed = changed
-        super().__init__(address=uuid4().hex, title=printable(view.name))
-        direct.register(self.address, self.receive)
-        self.on_msg(lambda _widget, content, _buffers: self.receive(content))
+        super().__init__(changed, title=printable(view.name))
 
     @property
     def stale(self) -> bool:
@@ -78,8 +73,3 @@ class TextView(anywidget.AnyWidget):
         self._last = last
         self.send({"lines": lines, "fresh": fresh, "before": last + 1 - len(lines)})
         return True
-
-    def close(self) -> None:
-        """Take it out of the page and of the kernel."""
-        direct.unregister(self.address)
-        super().close()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
-from uuid import uuid4
 
-import anywidget
 import traitlets
 
 from ktrace_nb.stream.text import cells, more_rows, printable
-from ktrace_nb.widgets import assets, direct
+from ktrace_nb.widgets import assets
 from ktrace_nb.widgets.rows import top_rows
 from ktrace_nb.widgets.source import ViewData
+from ktrace_nb.widgets.talking import TalkingWidget
 
 ROWS = 20
 
@@ -41,7 +40,7 @@ def table_state(view: ViewData, *, sort: Hashable = "", descending: bool = True)
     }
 
 
-class TableView(anywidget.AnyWidget):
+class TableView(TalkingWidget):
     """A click on a column's head sorts by it.
 
     The whole of the rows shown is sent when one of them changes: twenty rows are
@@ -55,17 +54,13 @@ class TableView(anywidget.AnyWidget):
     _esm = assets.module("table.js")
     _css = assets.read("table.css")
 
-    address = traitlets.Unicode().tag(sync=True)
     table = traitlets.Dict().tag(sync=True)
 
     def __init__(self, view: ViewData, changed: Callable[[], None]) -> None:
         self._sort = view.options.get("sort", "")
         self._descending = True
         self._resort = False
-        self._changed = changed
-        super().__init__(address=uuid4().hex, table=table_state(view, sort=self._sort))
-        direct.register(self.address, self.receive)
-        self.on_msg(lambda _widget, content, _buffers: self.receive(content))
+        super().__init__(changed, table=table_state(view, sort=self._sort))
 
     @property
     def stale(self) -> bool:
@@ -90,8 +85,3 @@ class TableView(anywidget.AnyWidget):
             return False
         self.table = new
         return True
-
-    def close(self) -> None:
-        """Take it out of the page and of the kernel."""
-        direct.unregister(self.address)
-        super().close()

@@ -8,10 +8,7 @@ import re
 import signal
 import socket
 import stat
-from collections.abc import Iterator
 from importlib.resources import files
-
-import pytest
 
 from ktrace_nb.codegen.constants import Definitions
 from ktrace_nb.codegen.headers import bcc_names, header_tree
@@ -19,24 +16,11 @@ from ktrace_nb.compiler.client import CompilerWorker
 from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.kernel.btf_format import Kind
 from tests.kernel_facts.btf_writer import BtfWriter
-from tests.kernel_facts.prove_layout import HOST_BTF
 
 TEXTS = {name: (files("ktrace_nb.codegen") / name).read_text() for name in ("constants.h", "functions.h")}
 MACROS = re.findall(r"^#define (\w+)", TEXTS["constants.h"], re.MULTILINE)
 FUNCTIONS = re.findall(r"^static inline .*?(\w+)\(", TEXTS["functions.h"], re.MULTILINE)
 NUMBERS = re.findall(r"^#define (\w+) (-?[0-9][0-9a-fA-FxULl]*)$", TEXTS["constants.h"], re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def btf() -> Btf:
-    return Btf(HOST_BTF.read_bytes())
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[CompilerWorker]:
-    worker = CompilerWorker()
-    yield worker
-    worker.close()
 
 
 def c_number(text: str) -> int:

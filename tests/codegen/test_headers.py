@@ -13,12 +13,6 @@ from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.kernel.btf_format import Kind
 from ktrace_nb.source import Source
 from tests.codegen.kit import Compiler
-from tests.kernel_facts.prove_layout import HOST_BTF
-
-
-@pytest.fixture(scope="module")
-def btf() -> Btf:
-    return Btf(HOST_BTF.read_bytes())
 
 
 @pytest.fixture(scope="module")

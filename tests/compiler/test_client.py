@@ -16,14 +16,13 @@ from ktrace_nb.compiler.client import CompilerWorker, WorkerDied
 from ktrace_nb.errors import MissingError
 from ktrace_nb.kernel.btf import Btf
 from tests.codegen.kit import Compiler
-from tests.kernel_facts.prove_layout import HOST_BTF
 
 TEXT = "int f(void *ctx) { return 0; }"
 
 
 @pytest.fixture
-def compiler() -> Iterator[Compiler]:
-    compiler = Compiler(Btf(HOST_BTF.read_bytes()))
+def compiler(btf: Btf) -> Iterator[Compiler]:
+    compiler = Compiler(btf)
     yield compiler
     compiler.worker.close()
 

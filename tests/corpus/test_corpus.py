@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,6 @@ EVENTS = Path("/sys/kernel/tracing/events")
 @pytest.fixture(scope="module")
 def harvest() -> Harvest:
     return run_scripts()
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[CompilerWorker]:
-    worker = CompilerWorker()
-    yield worker
-    worker.close()
 
 
 def formats() -> dict[str, Path]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from ktrace_nb.codegen.headers import header_tree
@@ -11,7 +9,6 @@ from ktrace_nb.compiler.client import CompilerWorker
 from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.kernel.errors import FactError
 from ktrace_nb.kernel.tracefs import Field, parse_events, parse_format, record_struct
-from tests.kernel_facts.prove_layout import HOST_BTF
 
 COMMON = """\
 	field:unsigned short common_type;	offset:0;	size:2;	signed:0;
@@ -58,18 +55,6 @@ format:
 
 print fmt: ""
 """
-
-
-@pytest.fixture(scope="module")
-def btf() -> Btf:
-    return Btf(HOST_BTF.read_bytes())
-
-
-@pytest.fixture(scope="module")
-def worker() -> Iterator[CompilerWorker]:
-    worker = CompilerWorker()
-    yield worker
-    worker.close()
 
 
 def test_a_format_tells_name_id_fields_and_how_to_print() -> None:
