@@ -1,8 +1,8 @@
 """How long programs run, by the kernel's own statistics, without paying for every hit.
 
-While the statistics are on, each run of any BPF program on the machine costs some
-80 ns more. So where programs run often they are on for a part of the time only,
-and what they saw then stands for the rest; where programs run seldom they stay on
+While the statistics are on, each run of any BPF program on the machine costs tens
+of nanoseconds more. So where programs run often they are on for a part of the time
+only, and what they saw then stands for the rest; where programs run seldom they stay on
 and are exact.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ktrace_nb.widgets.chart import view_picture
+from ktrace_nb.widgets.chart import MOST_BARS, view_picture
 from tests.browser import kit
 from tests.browser.panels import BUSY, bars, labels, open_panel, texts
 from tests.widgets.synthetic import BEYOND_INT32, Synthetic
@@ -42,6 +42,26 @@ def test_bars_are_as_high_as_the_frame_s_counts(page: kit.LabPage, path: str) ->
     total = f"{int(np.sum(pictures[0].charts[0].heights)):,}"
     assert texts(page, ".ktrace-histogram .ktrace-title")[0].split() == ["latency", "total", total]
     page.screenshot("histograms", index=1)
+
+
+def test_neighbours_of_a_wide_histogram_share_a_bar_and_it_is_said(page: kit.LabPage, path: str) -> None:
+    open_panel(page, path, "Synthetic(['by depth'], age=40, hertz=0)")
+    page.page.wait_for_selector(".ktrace-panel .bar", state="attached")
+    (view,) = Synthetic(["by depth"], age=40, hertz=0).view_data()
+    assert len(view.frame) > 5000
+    drawn = bars(page, 0)
+    assert len(drawn) <= MOST_BARS + 1
+    # Bars of 100 depths each, counted here from the frame itself.
+    counts = view.frame["count"].groupby(view.frame.index // 100).sum().tolist()
+    tallest = max(counts)
+    assert [height / max(drawn) for height in drawn] == pytest.approx(
+        [count / tallest for count in counts], abs=1e-6
+    )
+    first = page.page.locator(".ktrace-panel .bar").first
+    first.hover()
+    assert first.locator("title").text_content() == f"0..99: {counts[0]:,}"
+    assert "depth · 100 buckets per bar" in page.page.locator(".ktrace-panel .axislabel").all_text_contents()
+    page.screenshot("wide-histogram", index=1)
 
 
 def test_counts_beyond_31_bits_are_drawn_to_scale(page: kit.LabPage, path: str) -> None:

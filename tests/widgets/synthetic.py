@@ -97,6 +97,13 @@ class Synthetic:
                 frame = linear_hist([0, 1, 2, 3], [age, 2 * age, 0, age])
                 options = {"scale": "linear", "label": "CPU"}
                 return ViewData(name=name, kind="histogram", frame=frame, generation=age, options=options)
+            case "by depth":
+                # Far more buckets than bars can be told apart.
+                depths = np.arange(0, 7_000, 3)
+                waiting = np.floor(age * 100 * np.exp(-depths / 900)).astype(np.uint64)
+                frame = linear_hist(depths, waiting)
+                options = {"scale": "linear", "label": "depth"}
+                return ViewData(name=name, kind="histogram", frame=frame, generation=age, options=options)
             case "by device":
                 devices = ["sda", "nvme0n1", "<b>vda"]
                 frame = log2_hist(
