@@ -38,7 +38,9 @@ def _probe(attr: bytes, program_fd: int, pid: int = -1) -> Held:
 def _kprobe(point: AttachPoint, program_fd: int) -> Held:
     name = bpf.Buffer(point.target.encode() + b"\0")
     config = 1 if point.kind == "kretprobe" else 0
-    attr = perf.attribute(_pmu_type("kprobe"), config, config1=name.address, config2=point.offset)
+    # Without a name the offset is an address.
+    by_name = name.address if point.target else 0
+    attr = perf.attribute(_pmu_type("kprobe"), config, config1=by_name, config2=point.offset)
     return _probe(attr, program_fd)
 
 

@@ -15,9 +15,10 @@ _SYSCALLS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64
 _libc = ctypes.CDLL(None, use_errno=True)
 
 # enum bpf_cmd
-MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD = 0, 1, 2, 4, 5
+MAP_CREATE, MAP_LOOKUP_ELEM, MAP_UPDATE_ELEM, MAP_DELETE_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD = 0, 1, 2, 3, 4, 5
+PROG_TEST_RUN, MAP_LOOKUP_AND_DELETE_ELEM = 10, 21
 OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, BTF_LOAD, BTF_GET_FD_BY_ID, BTF_GET_NEXT_ID = 15, 17, 18, 19, 23
-MAP_LOOKUP_BATCH, LINK_CREATE, ENABLE_STATS = 24, 28, 32
+MAP_LOOKUP_BATCH, MAP_LOOKUP_AND_DELETE_BATCH, LINK_CREATE, ENABLE_STATS = 24, 25, 28, 32
 
 BPF_PERF_EVENT = 41  # enum bpf_attach_type
 _LINK_TYPE_PERF_EVENT = 7  # enum bpf_link_type
@@ -173,6 +174,24 @@ def open_raw_tracepoint(program_fd: int, name: str | None) -> int:
     return bpf(RAW_TRACEPOINT_OPEN, struct.pack("<QI", text.address if text else 0, program_fd))[0]
 
 
+def run_raw_tracepoint(program_fd: int, context: bytes) -> None:
+    """Run a raw tracepoint program once, here and now (kernels since 5.10).
+
+    Raises:
+        OSError: EINVAL or ENOTSUPP on kernels that cannot.
+    """
+    given = Buffer(context)
+    attr = struct.pack(
+        "<4I2Q4I2Q4I",
+        program_fd, 0, 0, 0,  # retval, sizes of data
+        0, 0,  # data
+        0, 0, len(context), 0,  # repeat, duration, sizes of contexts
+        given.address, 0,  # contexts in and out
+        0, 0, 0, 0,  # flags, cpu, batch_size
+    )  # fmt: skip
+    bpf(PROG_TEST_RUN, attr)
+
+
 def link_perf_event(program_fd: int, perf_fd: int) -> int:
     """Attach a program to a perf event by a link (kernels since 5.15).
 
@@ -224,6 +243,33 @@ def update(fd: int, key: bytes, value: bytes) -> None:
     bpf(MAP_UPDATE_ELEM, struct.pack("<IIQQQ", fd, 0, k.address, v.address, 0))
 
 
+def delete(fd: int, key: bytes) -> bool:
+    """Remove one entry; whether it was there."""
+    k = Buffer(key)
+    try:
+        bpf(MAP_DELETE_ELEM, struct.pack("<IIQQQ", fd, 0, k.address, 0, 0))
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return False
+        raise
+    return True
+
+
+def lookup_and_delete(fd: int, key: bytes, value_size: int) -> bytes | None:
+    """Remove one entry and give its value, None if it is not there."""
+    k, v = Buffer(key), Buffer(size=value_size)
+    try:
+        bpf(MAP_LOOKUP_AND_DELETE_ELEM, struct.pack("<IIQQQ", fd, 0, k.address, v.address, 0))
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, 524):
+            raise
+        value = lookup(fd, key, value_size)
+        return value if delete(fd, key) else None
+    return v.bytes(value_size)
+
+
 def walk_keys(fd: int, key_size: int, limit: int) -> list[bytes]:
     """Keys by repeated MAP_GET_NEXT_KEY, for maps without batch look-up."""
     keys: list[bytes] = []
@@ -241,8 +287,17 @@ def walk_keys(fd: int, key_size: int, limit: int) -> list[bytes]:
     return keys
 
 
-def lookup_batch(fd: int, key_size: int, value_size: int, capacity: int) -> tuple[int, bytes, bytes]:
+def lookup_batch(
+    fd: int, key_size: int, value_size: int, capacity: int, command: int = MAP_LOOKUP_BATCH
+) -> tuple[int, bytes, bytes]:
     """Every entry of a map: how many, their keys, their values.
+
+    Args:
+        fd: The map.
+        key_size: Bytes of a key.
+        value_size: Bytes of a value, of all CPUs together.
+        capacity: Entries to make room for.
+        command: ``MAP_LOOKUP_AND_DELETE_BATCH`` takes the entries out of the map as it reads them.
 
     Raises:
         OSError: The kernel has no batch look-up for this type of map.
@@ -260,12 +315,14 @@ def lookup_batch(fd: int, key_size: int, value_size: int, capacity: int) -> tupl
         )  # fmt: skip
         block = Buffer(attr)
         result = _libc.syscall(
-            _SYSCALLS[os.uname().machine], MAP_LOOKUP_BATCH, ctypes.c_void_p(block.address), len(attr)
+            _SYSCALLS[os.uname().machine], command, ctypes.c_void_p(block.address), len(attr)
         )
         number = ctypes.get_errno() if result < 0 else 0
         if number == errno.ENOSPC:
             # One bucket of the hash holds more than is left of the step.
             if min(step, capacity - done) == capacity - done:
+                if done and command == MAP_LOOKUP_AND_DELETE_BATCH:
+                    break  # what was read is gone from the map; what is left stays there
                 raise OSError(number, os.strerror(number))
             step *= 2
             continue

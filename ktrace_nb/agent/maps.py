@@ -106,14 +106,74 @@ def map_arrays(maps: tuple[b.MapDef, ...], fds: dict[int, int]) -> dict[int, Map
 def read(fd: int, definition: b.MapDef, cpus: int) -> Snapshot:
     """Every entry of a map."""
     entries = definition.max_entries or cpus
-    size = definition.value_size
-    if definition.type in b.PERCPU_TYPES:
-        size = (size + 7) // 8 * 8 * cpus
+    size = stride(definition, cpus)
     try:
         return Snapshot(*bpf.lookup_batch(fd, definition.key_size, size, entries + _SLACK), size)
     except OSError as error:
         if error.errno not in _NO_BATCH:
             raise
+    return _walk(fd, definition, entries, size)
+
+
+def take(fd: int, definition: b.MapDef, cpus: int, keys: bytes = b"") -> Snapshot:
+    """Remove entries of a hash and give what they were, each read and removed in one step.
+
+    Where the kernel has no such step (a whole map since Linux 5.6, one entry since
+    5.14), what is added between the two is lost.
+
+    Args:
+        fd: The map.
+        definition: What it is.
+        cpus: Possible CPUs.
+        keys: Which entries; by default all.
+    """
+    size = stride(definition, cpus)
+    if keys:
+        taken = {key: bpf.lookup_and_delete(fd, key, size) for key in _pieces(keys, definition.key_size)}
+        found = {key: value for key, value in taken.items() if value is not None}
+        return Snapshot(len(found), b"".join(found), b"".join(found.values()), size)
+    command = bpf.MAP_LOOKUP_AND_DELETE_BATCH
+    capacity = definition.max_entries + _SLACK
+    try:
+        return Snapshot(*bpf.lookup_batch(fd, definition.key_size, size, capacity, command), size)
+    except OSError as error:
+        if error.errno not in _NO_BATCH:
+            raise
+    snapshot = _walk(fd, definition, definition.max_entries, size)
+    return take(fd, definition, cpus, snapshot.keys) if snapshot.entries else snapshot
+
+
+def update(fd: int, definition: b.MapDef, cpus: int, keys: bytes, values: bytes) -> int:
+    """Set entries; gives how many the kernel refused, as it does when a map is full."""
+    refused = 0
+    size = stride(definition, cpus)
+    for key, value in zip(_pieces(keys, definition.key_size), _pieces(values, size)):
+        try:
+            bpf.update(fd, key, value)
+        except OSError as error:
+            if error.errno not in (errno.E2BIG, errno.ENOMEM, errno.EBUSY):
+                raise
+            refused += 1
+    return refused
+
+
+def delete(fd: int, definition: b.MapDef, keys: bytes) -> None:
+    """Remove entries, those that are not there too."""
+    for key in _pieces(keys, definition.key_size):
+        bpf.delete(fd, key)
+
+
+def stride(definition: b.MapDef, cpus: int) -> int:
+    """Bytes of a value in a system call: of a per-CPU map, those of all CPUs."""
+    size = definition.value_size
+    return (size + 7) // 8 * 8 * cpus if definition.type in b.PERCPU_TYPES else size
+
+
+def _pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def _walk(fd: int, definition: b.MapDef, entries: int, size: int) -> Snapshot:
     keys: list[bytes] = []
     values: list[bytes] = []
     for key in bpf.walk_keys(fd, definition.key_size, 2 * entries + _SLACK):

@@ -19,12 +19,13 @@ from ktrace_nb.agent import bpf, maps, perf
 from ktrace_nb.agent.attach import attach
 from ktrace_nb.agent.errors import AgentError
 from ktrace_nb.agent.host import online_cpus, possible_cpus
+from ktrace_nb.agent.peek import Peek, Wanted
 from ktrace_nb.agent.rings import PAGE, Ring
 from ktrace_nb.agent.runstats import RunStats
 from ktrace_nb.agent.tracepipe import TracePipe, prints_to_trace
 from ktrace_nb.agent.workload import Workload
 from ktrace_nb.wire import bundle as b
-from ktrace_nb.wire.frames import Message
+from ktrace_nb.wire.frames import PEEK, Message
 
 Answer = Union[tuple[dict[str, Any], bytes], tuple[dict[str, Any], list[bytes]]]
 Buffer = Union[Ring, perf.OutputBuffer]
@@ -62,6 +63,7 @@ class AgentSession:
         self._workload: Workload | None = None
         self._trace: TracePipe | None = None
         self._stats: RunStats | None = None
+        self._peek_program: Peek | None = None
         self._stopping = threading.Event()
         self._closed = False
         self._poll = select.epoll()
@@ -75,6 +77,9 @@ class AgentSession:
             "load": self._load,
             "attach": self._attach,
             "run": self._run,
+            "go": self._go,
+            "change": self._change,
+            "peek": self._peek,
             "collect": self._collect,
             "detach": self._detach,
             "control": self._control,
@@ -209,12 +214,70 @@ class AgentSession:
         return {"attached": len(self._attached), "monotonic_ns": time.monotonic_ns()}, b""
 
     def _run(self, message: Message) -> Answer:
-        """Start the workload ``command``, as ``user`` and ``group`` if given."""
+        """Start the workload ``command``, as ``user`` and ``group`` if given.
+
+        With ``held`` its process is there, but runs nothing before ``go``.
+        """
         user = message.head.get("user")
         group = message.head.get("group")
         identity = (int(user), int(group)) if user is not None and group is not None else None
-        self._workload = Workload(str(message.head["command"]), self._wake, identity)
+        held = bool(message.head.get("held"))
+        self._workload = Workload(str(message.head["command"]), self._wake, identity, held=held)
         return {"pid": self._workload.pid}, b""
+
+    def _go(self, _: Message) -> Answer:
+        """Let a workload go that was held."""
+        if self._workload is None:
+            raise AgentError("bad_request", "this session has no workload")
+        self._workload.go()
+        return {}, b""
+
+    def _change(self, message: Message) -> Answer:
+        """Change entries of maps, in the order of ``steps``.
+
+        A step is ``[what, map, entries]``: the blob has for ``update`` the keys and
+        the values of so many entries, for ``delete`` the keys. ``take`` removes the
+        entries whose keys the blob has, or all if it is for 0 entries, and hands on
+        what they were as ``collect`` does.
+        """
+        definitions = {m.name: m for m in self._bundle.maps}
+        head: dict[str, Any] = {"maps": [], "refused": 0}
+        blobs: list[bytes] = []
+        at = 0
+
+        def next_bytes(size: int) -> bytes:
+            nonlocal at
+            at += size
+            return message.blob[at - size : at]
+
+        for what, name, entries in message.head["steps"]:
+            definition = definitions[name]
+            fd = self._maps[definition.fd]
+            keys = next_bytes(entries * definition.key_size)
+            if what == "update":
+                values = next_bytes(entries * maps.stride(definition, self._cpus))
+                head["refused"] += maps.update(fd, definition, self._cpus, keys, values)
+            elif what == "delete":
+                maps.delete(fd, definition, keys)
+            else:
+                taken = maps.take(fd, definition, self._cpus, keys)
+                head["maps"].append([name, taken.entries, taken.value_size, time.monotonic_ns()])
+                blobs += [taken.keys, taken.values]
+        head["monotonic_ns"] = time.monotonic_ns()
+        return head, blobs
+
+    def _peek(self, message: Message) -> Answer:
+        """Read the kernel's memory: the blob has :data:`PEEK` for each read.
+
+        ``sizes`` of the answer has for each how many bytes of its blob it gave, -1 if
+        the address could not be read.
+        """
+        if self._peek_program is None:
+            self._peek_program = Peek()
+        wanted = [Wanted(a, size, bool(text)) for a, size, text in PEEK.iter_unpack(message.blob)]
+        found = self._peek_program.read(wanted)
+        sizes = [-1 if data is None else len(data) for data in found]
+        return {"sizes": sizes}, b"".join(data for data in found if data)
 
     def _detach(self, _: Message) -> Answer:
         """Take every probe away; maps and buffers stay readable."""
@@ -337,6 +400,8 @@ class AgentSession:
             array.close()
         if self._trace:
             self._trace.close()
+        if self._peek_program:
+            self._peek_program.close()
         self._poll.close()
         with self._waker_lock:
             os.close(self._waker)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -15,7 +18,9 @@ from ktrace_nb.agent.host import environment
 KEEP = 4 << 20
 """Bytes of output not yet collected that are kept; what comes beyond is counted and dropped."""
 
-_SHELL_CHARACTERS = set("|&;<>()$`*?[]#~={}!\n")
+_SHELL_CHARACTERS = set("|&;<>()$`*?[]#~{}!\n")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"$`\\\\]*\"")
+"""What the shell would take as it stands."""
 
 
 def command_line(command: str) -> list[str]:
@@ -23,35 +28,55 @@ def command_line(command: str) -> list[str]:
 
     A shell would add its own start-up to what is being counted.
     """
-    if not _SHELL_CHARACTERS & set(command):
+    if not _SHELL_CHARACTERS & set(_QUOTED.sub("", command)):
         words = shlex.split(command)
-        if words:
+        if words and "=" not in words[0]:  # there it would set a variable
             return words
     return ["/bin/sh", "-c", command]
 
 
+_HOLD = ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh"]
+"""Becomes the command that follows it when a line comes on standard input: the
+process is the same, so its number is known before it does anything."""
+
+
 class Workload:
     """A running command; ``changed`` is called when it wrote something or ended.
+
+    Args:
+        command: As a user writes it.
+        changed: Called from another thread.
+        user: Number of the user and of the group it runs as; by default ours.
+        held: Wait for :meth:`go` before the command is begun.
 
     Raises:
         AgentError: ``workload`` if it cannot be started.
     """
 
     def __init__(
-        self, command: str, changed: Callable[[], None], user: tuple[int, int] | None = None
+        self,
+        command: str,
+        changed: Callable[[], None],
+        user: tuple[int, int] | None = None,
+        *,
+        held: bool = False,
     ) -> None:
         self._changed = changed
         self._lock = threading.Lock()
         self._output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         self._dropped = 0
         identity: dict[str, Any] = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
+        words = command_line(command)
+        variables = environment()
         try:
+            if held and shutil.which(words[0], path=variables.get("PATH")) is None:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), words[0])
             self._process = subprocess.Popen(
-                command_line(command),
-                stdin=subprocess.DEVNULL,
+                [*_HOLD, *words] if held else words,
+                stdin=subprocess.PIPE if held else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environment(),
+                env=variables,
                 start_new_session=True,
                 **identity,
             )
@@ -67,6 +92,16 @@ class Workload:
         for reader in self._readers:
             reader.start()
         threading.Thread(target=self._wait, name="workload", daemon=True).start()
+
+    def go(self) -> None:
+        """Begin the command that was held."""
+        pipe = self._process.stdin
+        if pipe is not None and not pipe.closed:
+            try:
+                pipe.write(b"\n")
+                pipe.close()
+            except BrokenPipeError:
+                pass  # killed while it was held; its status tells
 
     def _read(self, name: str, stream: Any) -> None:
         while True:
@@ -107,3 +142,5 @@ class Workload:
         except OSError:
             pass
         self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()

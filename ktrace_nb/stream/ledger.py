@@ -36,6 +36,7 @@ REASONS = {
     "skipped": "hit skipped by --max-cpu",
     "faulted": "read of memory that is not there",
     "truncated": "string cut to its buffer",
+    "unmatched": "return whose entry was missed",
 }
 """Columns of the ledger that count losses, and what they are called."""
 

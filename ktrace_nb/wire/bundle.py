@@ -40,11 +40,11 @@ HITS_FD = 0x7FFFFFF2
 
 LEDGER_FIELDS = (
     *("submitted", "dropped", "capped", "full", "no_memory", "busy", "other", "inserted", "deleted"),
-    *("faulted", "truncated", "skipped"),
+    *("faulted", "truncated", "skipped", "unmatched"),
 )
 """What the ledger map counts per row and CPU, one u64 each.
 
-Row 0 is the session's own and has the last three, row 1 that of the map whose
+Row 0 is the session's own and has the last four, row 1 that of the map whose
 ``slot`` is 0, and so on.
 """
 

@@ -33,6 +33,9 @@ SMALL = 1 << 15
 
 REQUEST, REPLY, EVENT = 0, 1, 2
 
+PEEK = struct.Struct("<QII")
+"""A read of the kernel's memory in the blob of ``peek``: address, bytes at most, whether it ends at a NUL."""
+
 
 class WireError(Exception):
     """The other side does not speak this protocol."""

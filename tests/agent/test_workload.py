@@ -39,7 +39,11 @@ def finish(workload: Workload) -> int:
     ("command", "argv"),
     [
         ("ls -lR '/usr lib'", ["ls", "-lR", "/usr lib"]),
+        ("dd if=/dev/zero of=/dev/null", ["dd", "if=/dev/zero", "of=/dev/null"]),
+        ("LANG=C ls", ["/bin/sh", "-c", "LANG=C ls"]),
         ("ls | wc", ["/bin/sh", "-c", "ls | wc"]),
+        ("python3 -c 'print(1); print(2)'", ["python3", "-c", "print(1); print(2)"]),
+        ("echo \"$HOME\" 'a|b'", ["/bin/sh", "-c", "echo \"$HOME\" 'a|b'"]),
         ("", ["/bin/sh", "-c", ""]),
     ],
 )
@@ -90,3 +94,29 @@ def test_closing_takes_its_children_along(started: list[Workload], changed: thre
 def test_a_command_that_does_not_exist_is_named(changed: threading.Event) -> None:
     with pytest.raises(AgentError, match="cannot run 'nonesuch --now'"):
         Workload("nonesuch --now", changed.set)
+
+
+def test_a_held_command_has_its_number_before_it_does_anything(
+    started: list[Workload], changed: threading.Event, tmp_path: Path
+) -> None:
+    trace = tmp_path / "ran"
+    workload = Workload(f"echo $$ > {trace}; cat", changed.set, held=True)
+    started.append(workload)
+    time.sleep(0.1)
+    assert not trace.exists()
+    assert workload.status is None
+    workload.go()
+    assert finish(workload) == 0  # its standard input is empty, not the one it was held by
+    assert int(trace.read_text()) == workload.pid
+
+
+def test_a_held_command_that_does_not_exist_is_named(changed: threading.Event) -> None:
+    with pytest.raises(AgentError, match=r"cannot run 'nonesuch --now': .*No such file"):
+        Workload("nonesuch --now", changed.set, held=True)
+
+
+def test_a_held_command_can_be_given_up(started: list[Workload], changed: threading.Event) -> None:
+    workload = Workload("true", changed.set, held=True)
+    workload.close()
+    workload.go()  # it cannot be told any more, and that is no error
+    assert workload.take_output() == (b"", b"", 0)
