@@ -12,10 +12,12 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ktrace_nb.compiler import plt
 from ktrace_nb.wire.bundle import KPROBE, Bundle, MapDef, ProgramDef
+
+Definition = TypeVar("Definition", MapDef, ProgramDef)
 
 _FIRST_FD = 1_000_000_001
 _PROGRAM_FD = 1_500_000_000
@@ -178,6 +180,10 @@ class Compiler:
             self._load_functions(module)
             names = {lib.bpf_table_fd_id(module, i): lib.bpf_table_name(module, i).decode()
                      for i in range(lib.bpf_num_tables(module))}  # fmt: skip
+            # The kernel gets the first 15 characters of a table's name.
+            for fd, name in names.items():
+                if fd in self._record.maps:
+                    self._record.maps[fd] = _renamed(self._record.maps[fd], name)
             return Compiled(
                 Bundle(tuple(self._record.maps.values()), tuple(self._record.programs), (), self._record.btf),
                 self._declaration_order(),
@@ -218,5 +224,5 @@ class Compiler:
         return [(field.split("#", 1)[0], field.split("#", 1)[1]) for field in fields]
 
 
-def _renamed(program: ProgramDef, name: str) -> ProgramDef:
-    return ProgramDef(**{**program.__dict__, "name": name})
+def _renamed(definition: Definition, name: str) -> Definition:
+    return type(definition)(**{**definition.__dict__, "name": name})

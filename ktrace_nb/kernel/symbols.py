@@ -126,11 +126,15 @@ class Symbols:
 
     @cached_property
     def _clones(self) -> dict[str, list[str]]:
-        clones: dict[str, list[str]] = {}
-        for name, places in self._by_name.items():
+        # Few names have a dot; an index of them all is made only for who asks for addresses.
+        clones: dict[str, set[str]] = {}
+        for at, entry in enumerate(self._names):
+            if "." not in entry:
+                continue
+            name = entry.partition("\t")[0]
             base, dot, _ = name.partition(".")
-            if dot and base and self._is_function(name, places):
-                clones.setdefault(base, []).append(name)
+            if dot and base and self._is_function(name, [at]):
+                clones.setdefault(base, set()).add(name)
         return {base: sorted(names) for base, names in clones.items()}
 
 
@@ -168,6 +172,11 @@ def parse_functions(text: str) -> dict[str, str]:
         if name and not name.startswith("__ftrace_invalid_address___"):
             found.setdefault(name, module.strip("[]"))
     return found
+
+
+def module_names(modules: bytes) -> frozenset[str]:
+    """Read ``/proc/modules``: the modules that are loaded."""
+    return frozenset(line.partition(b" ")[0].decode() for line in modules.splitlines())
 
 
 def parse_blacklist(text: str) -> frozenset[str]:

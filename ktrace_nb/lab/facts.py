@@ -4,8 +4,8 @@ A session would otherwise fetch some 20 MB through a serial port and have the
 guest spend seconds on writing symbols out. They stay right because a kernel
 that QEMU starts directly (PVH) does not move to a random address.
 
-What depends on loaded modules is as it was when the template was made:
-``kallsyms`` and ``functions`` lack modules loaded later.
+What depends on loaded modules (:data:`OF_MODULES`) is as it was when the template was
+made; ``modules`` tells which those were.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from pathlib import Path
 from ktrace_nb.lab.calls import Caller
 from ktrace_nb.progress import Progress
 
-NAMES = ("blacklist", "btf", "build_id", "config", "functions", "kallsyms", "tracepoints")
+NAMES = ("blacklist", "btf", "build_id", "config", "functions", "kallsyms", "modules", "tracepoints")
 """Facts by the names that ``ktrace_nb.agent.host.fact`` knows; formats are apart."""
+
+OF_MODULES = ("blacklist", "functions", "kallsyms", "tracepoints")
+"""Those that change when a module is loaded or removed."""
 
 _FORMATS = "formats"
 

@@ -34,7 +34,7 @@ from typing import IO, Any
 from ktrace_nb.agent.package import agent_digest
 from ktrace_nb.errors import MissingError, TargetError
 from ktrace_nb.lab import store
-from ktrace_nb.lab.facts import Facts
+from ktrace_nb.lab.facts import NAMES, Facts
 from ktrace_nb.lab.image import Image
 from ktrace_nb.lab.qemu import MONITOR, Shape, machine_options
 from ktrace_nb.lab.qmp import Monitor, monitor
@@ -89,6 +89,7 @@ def describe(image: Image, shape: Shape) -> dict[str, Any]:
             "format": FORMAT,
             "image": image.digest,
             "agent": agent_digest(),
+            "facts": list(NAMES),
             "qemu": [str(program), found.st_size, found.st_mtime_ns],
             "processor": _processor(),
         },

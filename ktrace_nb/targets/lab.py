@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ktrace_nb.kernel.symbols import module_names
+from ktrace_nb.lab.facts import OF_MODULES
 from ktrace_nb.lab.image import all_images, find_image
 from ktrace_nb.lab.machine import LabMachine
 from ktrace_nb.lab.running import find_running
@@ -56,14 +58,25 @@ class LabTarget:
         return self.machine.console().count(_AGENT_ENDED)
 
     def fact(self, name: str) -> bytes:
-        """From the template, or else from the agent."""
+        """From the template where it is right still, or else from the agent."""
         facts = self.machine.facts
-        return facts[name] if name in facts else bytes(self.connection.call("fact", name=name).blob)
+        is_known = name in facts and name != "modules"
+        if is_known and (name not in OF_MODULES or self._has_the_template_s_modules()):
+            return facts[name]
+        return bytes(self.connection.call("fact", name=name).blob)
+
+    def _has_the_template_s_modules(self) -> bool:
+        return module_names(self.fact("modules")) == module_names(self.machine.facts["modules"])
 
     def formats(self, names: list[str]) -> Mapping[str, str]:
-        """From the template."""
+        """From the template; of modules loaded since from the agent."""
         known = self.machine.facts.formats
-        return {name: known[name] for name in names if name in known}
+        found = {name: known[name] for name in names if name in known}
+        missing = [name for name in names if name not in known]
+        if missing and not self._has_the_template_s_modules():
+            texts = self.connection.call("fact", name="formats", names=missing).blob.decode().split("\0")
+            found |= {name: text for name, text in zip(missing, texts, strict=True) if text}
+        return found
 
     def workload_user(self) -> tuple[int, int] | None:
         """Root: the lab is the student's own."""

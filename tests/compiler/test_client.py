@@ -57,6 +57,13 @@ def test_a_killed_compiler_is_named_and_the_next_cell_gets_another(compiler: Com
     assert compiler.compile(TEXT).ok
 
 
+def test_a_table_keeps_its_name_however_long_it_is(compiler: Compiler) -> None:
+    name = "a_table_whose_name_is_longer_than_the_kernel_takes"
+    result = compiler.compile(f"BPF_HASH({name}); int f(void *ctx) {{ {name}.increment(1); return 0; }}")
+    assert result.bundle is not None
+    assert [definition.name for definition in result.bundle.maps] == [name]
+
+
 def test_an_interrupt_ends_the_compiler_within_a_second(compiler: Compiler) -> None:
     compiler.compile(TEXT)  # what takes time before the compiler is asked is done
     process = halt(compiler.worker)
