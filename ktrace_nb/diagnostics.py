@@ -43,10 +43,11 @@ class Problem:
         """Plain data for ``ktrace-nb check --json``; line and column count from 1."""
         place: dict[str, Any] = {}
         if self.source is not None and self.span is not None:
-            line, column = self.source.position(self.span.start)
-            end_line, end_column = self.source.position(self.span.end)
+            source, span = self.source.written(self.span)
+            line, column = source.position(span.start)
+            end_line, end_column = source.position(span.end)
             place = {
-                "file": self.source.name,
+                "file": source.name,
                 "line": line,
                 "column": column,
                 "end_line": end_line,
@@ -57,6 +58,7 @@ class Problem:
 
 def excerpt(source: Source, span: Span) -> list[str]:
     """The place's name, its line and carets under the span."""
+    source, span = source.written(span)
     line, column = source.position(span.start)
     text = source.line(line)
     width = max(1, min(span.end - span.start, len(text) - column + 1))

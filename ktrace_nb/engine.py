@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ktrace_nb.codegen.script import ScriptOptions, program_of
 from ktrace_nb.compiler.build import Built, build
 from ktrace_nb.compiler.cache import CompileCache
 from ktrace_nb.compiler.client import CompilerWorker
@@ -19,8 +20,10 @@ from ktrace_nb.errors import OptionError, RemoteError
 from ktrace_nb.governor import Limits
 from ktrace_nb.ir.program import Program
 from ktrace_nb.kernel.facts import KernelFacts
+from ktrace_nb.kernel.symbols import module_names
 from ktrace_nb.lang.c.cell import parse as parse_c
 from ktrace_nb.lang.c.lower import lower as lower_c
+from ktrace_nb.lang.stap.script import compile_script
 from ktrace_nb.progress import Progress, silent
 from ktrace_nb.session import Session
 from ktrace_nb.source import Source
@@ -43,10 +46,22 @@ class Options(Limits):
     pid: int | None = None
     attach: tuple[str, ...] = ()
     cflags: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    """Of a script: what it calls ``$1``, ``@1``."""
+    script_limits: tuple[tuple[str, int], ...] = ()
+    """Of a script: ``MAXSTRINGLEN`` and the like, by name."""
+    script_globals: tuple[tuple[str, str], ...] = ()
+    """Of a script: first values of its globals, by name."""
     every_s: float = EVERY_S
 
 
-def _lower_c(source: Source, options: Options) -> Program:
+Facts = Callable[[], KernelFacts]
+"""Gives what is known of the kernel a cell is for; asked only where that matters."""
+
+
+def _lower_c(source: Source, options: Options, _: Facts) -> Program:
+    if options.arguments:
+        raise OptionError("a C cell takes no arguments", hint="--cflag=-DNAME=VALUE defines a macro")
     return lower_c(
         parse_c(source),
         attach=options.attach,
@@ -56,10 +71,24 @@ def _lower_c(source: Source, options: Options) -> Program:
     )
 
 
-LANGUAGES: dict[str, Callable[[Source, Options], Program]] = {"c": _lower_c}
+def _lower_stap(source: Source, options: Options, facts: Facts) -> Program:
+    if options.attach:
+        raise OptionError("--attach is for C cells", hint="a script says itself where its probes are")
+    compiled = compile_script(
+        source,
+        facts(),
+        arguments=options.arguments,
+        limits=options.script_limits,
+        values=options.script_globals,
+    )
+    kinds = ScriptOptions(capped=options.max_rate is not None, throttled=options.max_cpu is not None)
+    return replace(program_of(compiled.placed, kinds), problems=compiled.problems, tree=compiled.text)
+
+
+LANGUAGES: dict[str, Callable[[Source, Options, Facts], Program]] = {"c": _lower_c, "stap": _lower_stap}
 """Languages of cells by the name ``--lang`` takes."""
 
-SUFFIXES = {".c": "c"}
+SUFFIXES = {".c": "c", ".stp": "stap"}
 """What a file's name tells of its language."""
 
 _worker = CompilerWorker()
@@ -74,13 +103,17 @@ def worker() -> CompilerWorker:
 
 
 def facts_of(target: Target) -> KernelFacts:
-    """What is known of a target's kernel; kept when the same kernel is reached anew."""
+    """What is known of a target's kernel; kept when the same kernel with the same modules is reached anew."""
     hello = target.hello
     try:
         build_id = hashlib.sha256(target.fact("build_id")).hexdigest()
     except RemoteError:
         build_id = hello.boot_id
-    key = f"{target.name} {build_id} {hello.cpus_possible}"
+    try:
+        modules = " ".join(sorted(module_names(target.fact("modules"))))
+    except RemoteError:
+        modules = ""  # a kernel without modules
+    key = f"{target.name} {build_id} {hello.cpus_possible} {modules}"
     with _lock:
         known = _facts.get(key)
         if known is None:
@@ -100,16 +133,19 @@ def known_facts() -> list[KernelFacts]:
         return list(_facts.values())
 
 
-def lower(source: Source, options: Options) -> Program:
-    """Parse and lower a cell.
+def lower(source: Source, options: Options, *, progress: Progress = silent) -> Program:
+    """Parse and lower a cell; for a script its target is reached, whose kernel decides what it means.
 
     Raises:
         OptionError: No such language.
         CellError: What the language says of the text.
+        TargetError: The target is out of reach.
     """
     if options.language not in LANGUAGES:
         raise OptionError(f"no language {options.language!r}", hint=f"one of {', '.join(sorted(LANGUAGES))}")
-    return LANGUAGES[options.language](source, options)
+    return LANGUAGES[options.language](
+        source, options, lambda: facts_of(get_target(options.target, progress))
+    )
 
 
 def compile_for(target: Target, program: Program, options: Options, *, use_cache: bool = True) -> Built:
@@ -150,9 +186,17 @@ def start(source: Source, options: Options, *, progress: Progress = silent) -> S
     Raises:
         KTraceError: Of every kind in :mod:`ktrace_nb.errors`; nothing stays attached.
     """
-    program = lower(source, options)
+    program = lower(source, options, progress=progress)
     target = get_target(options.target, progress)
     built = compile_for(target, program, options)
-    session = Session(options.name, target, facts_of(target), built, options, every_s=options.every_s)
+    session = Session(
+        options.name,
+        target,
+        facts_of(target),
+        built,
+        options,
+        every_s=options.every_s,
+        target_pid=options.pid or 0,
+    )
     session.start()
     return session

@@ -20,6 +20,9 @@ from ktrace_nb.stream.outputs import Outputs
 from ktrace_nb.stream.window import Events
 from ktrace_nb.targets.base import Target
 
+SILENT_NS = 2_000_000_000
+"""A probe that has not been hit for so long after everything was attached is explained."""
+
 State = Literal["running", "done", "failed"]
 
 
@@ -80,7 +83,7 @@ class Results:
         Raises:
             KeyError: No such stream.
         """
-        return self.outputs.events(self._named(name, list(self.outputs.streams), "stream"))
+        return self.outputs.events(self._named(name, self.outputs.stream_names, "stream"))
 
     def rates(self, name: str | None = None, *, over_s: float = 1.0) -> pd.DataFrame:
         """How fast the numbers of a map grow now.
@@ -206,22 +209,38 @@ class Results:
 
     @property
     def text(self) -> str:
-        """What the programs printed with ``bpf_trace_printk``, as the kernel wrote it."""
-        return "".join(line + "\n" for line in self.outputs.text)
+        """What a script printed; of C, what ``bpf_trace_printk`` did, as the kernel wrote it."""
+        return self.outputs.printed()
 
     @property
     def notes(self) -> list[str]:
         """Remarks worth reading: compiler warnings, silent probes."""
-        found = [line for problem in self.built.problems for line in problem.lines(problem.severity)]
+        problems = (*self.built.problems, *self.outputs.problems)
+        found = [line for problem in problems for line in problem.lines(problem.severity)]
         found += [
             f"note: every session has something named {name!r}; the table is {self.name}[{name!r}]"
             for name in self.outputs.names
             if name in self.__dict__ or hasattr(type(self), name)
         ]
         if self.state == "done":
-            silent = [name for name, counts in self.outputs.programs.items() if not counts.hits]
-            found += [f"note: program {name!r} was attached and never hit" for name in silent]
+            reasons = self.outputs.silences
+            for name in self._silent:
+                why = f": {reasons[name]}" if reasons.get(name) else ""
+                found.append(f"note: program {name!r} was attached and never hit{why}")
         return found
+
+    @property
+    def silence(self) -> str:
+        """What has not happened in the first two seconds, and why it may never; or empty."""
+        if self.counted_ns - self.attached_ns < SILENT_NS:
+            return ""
+        reasons = self.outputs.silences
+        told = [f"{name} has not happened yet: {reasons[name]}" for name in self._silent if reasons.get(name)]
+        return "; ".join(told)
+
+    @property
+    def _silent(self) -> list[str]:
+        return [name for name, counts in self.outputs.programs.items() if not counts.hits]
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         return self.frame(name)

@@ -13,7 +13,7 @@ import datetime
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ktrace_nb.compiler.build import Built
@@ -33,6 +33,8 @@ from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.results import Results, State
 from ktrace_nb.stream.history import EVERY_S
 from ktrace_nb.stream.outputs import Outputs
+from ktrace_nb.stream.script.port import Port
+from ktrace_nb.stream.script.runtime import ScriptRun
 from ktrace_nb.targets.base import Target
 from ktrace_nb.wire.bundle import LEDGER, encode_bundle
 
@@ -41,6 +43,7 @@ SNAPSHOT_S = 0.2
 
 _FIRST_SNAPSHOTS_S = (0.0, 0.02, 0.05, 0.1)
 _ANSWER_S = 10.0
+_DETACH_S = 0.05
 _COLLECT_BYTES = 1 << 23
 
 _numbers = itertools.count(1)
@@ -57,6 +60,7 @@ class Session(Results):
         built: The compiled cell.
         limits: When it ends by itself, and what it may cost.
         every_s: Seconds between snapshots of maps that are kept.
+        target_pid: What ``target()`` of a script gives where there is no command; 0 for none.
     """
 
     def __init__(
@@ -68,19 +72,30 @@ class Session(Results):
         limits: Limits,
         *,
         every_s: float = EVERY_S,
+        target_pid: int = 0,
     ) -> None:
-        outputs = Outputs(
-            built.bundle,
-            built.program.outputs,
-            built.events,
-            built.program.structs,
-            lambda addresses: _name_all(facts, addresses),
-            every_s=every_s,
-        )
+        self._id = f"{name}.{next(_numbers)}"
+        self._script: ScriptRun | None = None
+        outputs: Outputs
+        if built.program.script is not None:
+            port = Port(
+                target.connection.call, self._id, built.bundle, self._read_maps, target.hello.cpus_possible
+            )
+            self._script = ScriptRun(built.program, built.bundle, facts, port, every_s=every_s)
+            outputs = self._script.outputs
+        else:
+            outputs = Outputs(
+                built.bundle,
+                built.program.outputs,
+                built.events,
+                built.program.structs,
+                lambda addresses: _name_all(facts, addresses),
+                every_s=every_s,
+            )
         super().__init__(name, target, built, outputs)
         self.limits = limits
         self._governor = Governor(limits)
-        self._id = f"{name}.{next(_numbers)}"
+        self._target_pid = target_pid
         self._stop = threading.Event()
         self._over = threading.Event()
         self._when_over: list[Callable[[], object]] = []
@@ -114,12 +129,13 @@ class Session(Results):
             call("open", session=self._id)
             self._load()
             self._tell_limits()
-            self._attach()
-            self._started = time.monotonic()
-            self.started_at = datetime.datetime.now(datetime.UTC)
-            if self.limits.command is not None:
-                user, group = self.target.workload_user() or (None, None)
-                call("run", session=self._id, command=self.limits.command, user=user, group=group)
+            if self._script is None:
+                self._attach()
+                self._start_clock()
+                if self.limits.command is not None:
+                    self._start_command(held=False)
+            else:
+                self._start_script(self._script)
         except KTraceError as problem:
             self._let_go()
             self._end("failed", problem.message)
@@ -132,6 +148,34 @@ class Session(Results):
             self._over.set()
             raise
         self._thread.start()
+
+    def _start_clock(self) -> None:
+        self._started = time.monotonic()
+        self.started_at = datetime.datetime.now(datetime.UTC)
+
+    def _start_command(self, *, held: bool) -> int:
+        """Start the workload; gives the number of its process."""
+        user, group = self.target.workload_user() or (None, None)
+        command = self.limits.command
+        reply = self.target.connection.call(
+            "run", session=self._id, command=command, user=user, group=group, held=held
+        )
+        return int(reply.head["pid"])
+
+    def _start_script(self, script: ScriptRun) -> None:
+        """Run what comes before the first event, then let events and the workload begin."""
+        pid = self._target_pid
+        if self.limits.command is not None:
+            pid = self._start_command(held=True)
+        self._start_clock()
+        script.begin(pid)
+        if script.ending:
+            return
+        self._attach()
+        self._start_clock()
+        script.release()
+        if self.limits.command is not None:
+            self.target.connection.call("go", session=self._id)
 
     def try_out(self, *, attach: bool) -> None:
         """Load, attach if asked to, and let go again; raises what :meth:`start` does."""
@@ -148,10 +192,15 @@ class Session(Results):
             self._end("done", "tried out")
             self._over.set()
 
+    @property
+    def _patience_s(self) -> float:
+        """How long ending may take: the kernel waits for every CPU with each kprobe it takes away."""
+        return _ANSWER_S + _DETACH_S * len(self.built.bundle.attach)
+
     def _let_go(self) -> None:
         """Have the agent close the session, and wait until it has, if it is there."""
         with contextlib.suppress(TargetError):
-            self.target.connection.call("close", session=self._id, timeout_s=_ANSWER_S)
+            self.target.connection.call("close", session=self._id, timeout_s=self._patience_s)
 
     def _load(self) -> None:
         bundle = self.built.bundle
@@ -222,29 +271,49 @@ class Session(Results):
     def _run(self) -> None:
         pauses = itertools.chain(_FIRST_SNAPSHOTS_S, itertools.repeat(SNAPSHOT_S))
         due = self._started
-        reason = ""
+        script = self._script
+        reason = script.ending if script else ""
         while not reason:
             now = time.monotonic()
             with_maps = now >= due
             if with_maps:
                 due = now + next(pauses)
-            self._ask(with_maps, max(0.0, min(due - now, self._seconds_left(), SNAPSHOT_S)))
+            wait_s = min(due - now, self._seconds_left(), SNAPSHOT_S, script.idle_s if script else SNAPSHOT_S)
+            self._ask(with_maps, max(0.0, wait_s))
             # A target that takes long to read its maps out is asked less often.
             due = max(due, time.monotonic() + 2 * (time.monotonic() - now)) if with_maps else due
-            reason = self._govern() or self._reason_to_end()
-        self.target.connection.call("detach", session=self._id, timeout_s=60)
+            if script:
+                script.run()
+            reason = self._govern() or (script.ending if script else "") or self._reason_to_end()
+        if script:
+            script.hold()
+        self.target.connection.call("detach", session=self._id, timeout_s=6 * self._patience_s)
         while self._ask(True, 0.0):
-            pass
+            if script:
+                script.run_records()
+        if script:
+            script.finish()
+            self._ask(True, 0.0)
         self.target.connection.call("close", session=self._id)
-        self._end("done", reason)
+        self._end(
+            "failed" if script and script.failed else "done",
+            script.ending if script and script.ending else reason,
+        )
 
     def _ask(self, with_maps: bool, wait_s: float) -> bool:
         """Collect once; gives whether buffers hold more."""
+        return self._take(self.outputs.map_names if with_maps else [LEDGER], _COLLECT_BYTES, wait_s)
+
+    def _read_maps(self, names: Sequence[str]) -> None:
+        """Bring the snapshots of some maps up to date, and leave the buffers as they are."""
+        self._take(names, 0, 0.0)
+
+    def _take(self, names: Sequence[str], size: int, wait_s: float) -> bool:
         reply = self.target.connection.call(
             "collect",
             session=self._id,
-            maps=self.outputs.map_names if with_maps else [LEDGER],
-            bytes=_COLLECT_BYTES,
+            maps=list(names),
+            bytes=size,
             wait_ms=round(1000 * wait_s),
             timeout_s=_ANSWER_S,
         )
@@ -291,16 +360,17 @@ class Session(Results):
         """Ask the session to end and return at once."""
         self._stop.set()
 
-    def stop(self, timeout: float = 10.0) -> None:
+    def stop(self, timeout: float | None = None) -> None:
         """End the session; when this returns nothing of it is attached.
 
         Args:
-            timeout: Seconds to wait.
+            timeout: Seconds to wait; by default ten, and more where many probes are to be taken away.
 
         Raises:
             TargetError: The target did not confirm in time.
         """
         self.request_stop()
+        timeout = self._patience_s if timeout is None else timeout
         if not self._over.wait(timeout):
             raise TargetError(
                 f"session {self.name!r} did not end within {timeout:g} s: {self.target.diagnose()}"
@@ -320,6 +390,30 @@ class Session(Results):
         except KeyboardInterrupt:
             self.request_stop()
             raise
+
+    def read(self, name: str, timeout: float = 10.0) -> str:
+        """A text that the script makes when it is asked: ``probe procfs("NAME").read``, ``probe prometheus``.
+
+        Args:
+            name: ``"__prometheus"`` for ``probe prometheus``, ``"data.json"`` for ``probe json_data``.
+            timeout: Seconds to wait for it.
+
+        Returns:
+            The text; of a session that is over, as it was at its end.
+
+        Raises:
+            KeyError: The script makes no such text.
+            TargetError: It was not made in time.
+        """
+        if self._script is None or name not in self._script.texts:
+            known = ", ".join(self._script.texts if self._script else ()) or "none"
+            raise KeyError(f"session {self.name!r} makes no text {name!r}; it makes {known}")
+        try:
+            return self._script.ask(name).result(timeout)
+        except TimeoutError:
+            raise TargetError(
+                f"the text {name!r} was not made within {timeout:g} s: {self.target.diagnose()}"
+            ) from None
 
     def when_over(self, call: Callable[[], object]) -> None:
         """Have something called in the session's thread when it ends; at once if it has.
@@ -344,8 +438,8 @@ class Session(Results):
 
     @property
     def remark(self) -> str:
-        """What is held back now to stay within the limits; empty if nothing is."""
-        return self._governor.remark
+        """What is held back to stay within the limits, or which probes are silent and why; or empty."""
+        return self._governor.remark or self.silence
 
     def __repr__(self) -> str:
         hits = sum(p.hits for p in self.outputs.programs.values())

@@ -70,6 +70,50 @@ class Source:
         start = self._line_starts[number - 1]
         return Span(start + len(text) - len(text.lstrip()), start + len(text.rstrip()))
 
+    def written(self, span: Span) -> tuple[Source, Span]:
+        """Where a place was written: here, unless the text was put together of others."""
+        return self, span
+
+
+@dataclass(frozen=True)
+class Joined(Source):
+    """Several sources as one text; messages about it name the places in them.
+
+    Made by :func:`join`.
+    """
+
+    parts: tuple[tuple[int, Source], ...] = ()
+    """The sources and the offsets of their beginnings, rising."""
+
+    def written(self, span: Span) -> tuple[Source, Span]:
+        """Where a place was written."""
+        start, part = self.parts[bisect_right(self.parts, span.start, key=lambda pair: pair[0]) - 1]
+        return part, Span(span.start - start, min(span.end - start, len(part.text)))
+
+
+def join(sources: list[Source], name: str) -> Joined:
+    """One text of several sources, each beginning on a line of its own."""
+    parts: list[tuple[int, Source]] = []
+    length = 0
+    for source in sources:
+        parts.append((length, source))
+        length += len(source.text) + 1
+    return Joined("\n".join(source.text for source in sources), name, tuple(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A range of a source."""
+
+    source: Source
+    span: Span
+
+    def to(self, end: Place) -> Place:
+        """From the beginning of this place to the end of another, where both are in one source."""
+        if end.source is not self.source or end.span.end < self.span.start:
+            return self
+        return Place(self.source, Span(self.span.start, end.span.end))
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktrace_nb.source import Edit, Edited, Source, Span
+from ktrace_nb.diagnostics import excerpt
+from ktrace_nb.source import Edit, Edited, Source, Span, join
 
 TEXT = "int a;\n  b(x, y);\n\nlast"
 
@@ -69,3 +70,16 @@ def test_edits_keep_lines() -> None:
         Edited(source, [Edit(Span(0, 1), "a\nb")])
     with pytest.raises(ValueError, match="overlap"):
         Edited(source, [Edit(Span(0, 2), "a"), Edit(Span(1, 3), "b")])
+
+
+def test_a_place_in_joined_texts_is_told_as_it_was_written() -> None:
+    first, second = Source("one\ntwo", "a"), Source("three\nfour", "b")
+    whole = join([first, second], "both")
+    assert whole.text == "one\ntwo\nthree\nfour"
+    at = whole.text.index("four")
+    assert whole.written(Span(at, at + 4)) == (second, Span(6, 10))
+    assert whole.written(Span(0, 3)) == (first, Span(0, 3))
+    # What reaches into the next text ends with its own.
+    assert whole.written(Span(4, at)) == (first, Span(4, 7))
+    assert excerpt(whole, Span(at, at + 4)) == ["b:2:1", "    four", "    ^^^^"]
+    assert first.written(Span(1, 2)) == (first, Span(1, 2))

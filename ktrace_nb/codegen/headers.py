@@ -142,7 +142,8 @@ def header_tree(
         words | _BCC_NEEDS, declared={*own, *bcc_names}, variables=text.variables
     )
     words = words.union(*(definition.words for definition in definitions.values()))
-    records = {name: tracefs.parse_format(formats[name]) for name in tracepoints_named(cell, formats)}
+    named = tracepoints_named(cell, formats) if formats else ()
+    records = {name: tracefs.parse_format(formats[name]) for name in named}
     settings = _settings(words, config, btf)
 
     types = CellTypes(btf, reserved={*own, *bcc_names} - BASIC_TYPES.keys(), words=words)

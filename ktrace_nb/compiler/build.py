@@ -128,7 +128,12 @@ def build(
         provided=tree.provided,
         text=unit.text,
         files=unit.files,
-        problems=(*plan.problems, *tree.problems, *problems_of(result.diagnostics, program, facts.btf)),
+        problems=(
+            *program.problems,
+            *plan.problems,
+            *tree.problems,
+            *problems_of(result.diagnostics, program, facts.btf),
+        ),
         cached=cached,
     )
 
@@ -160,10 +165,12 @@ class _Unit:
 def _headers(
     program: Program, facts: KernelFacts, worker: CompilerWorker, cflags: Sequence[str]
 ) -> HeaderTree:
+    # What is generated from a script names no record of a tracepoint.
+    records = () if program.script else tracepoints_named(program.source, facts.tracepoints)
     return header_tree(
         program.source,
         facts.btf,
-        formats=facts.formats(tracepoints_named(program.source, facts.tracepoints)),
+        formats=facts.formats(records),
         config=facts.config,
         release=facts.release,
         cpus=facts.cpus,

@@ -13,7 +13,7 @@ import struct
 
 from ktrace_nb.errors import VerifierError
 from ktrace_nb.ir.program import LINE_BASE, Program
-from ktrace_nb.source import Span
+from ktrace_nb.source import Source, Span
 from ktrace_nb.wire.bundle import ProgramDef
 
 _INSTRUCTION = re.compile(r"^(\d+): \(")
@@ -97,21 +97,32 @@ def verifier_error(log: str, errno_name: str, program: Program, definition: Prog
         definition: The program as it was to be loaded.
     """
     at, words = _last_words(log)
+    name = _what_it_is(definition, program)
+    source, span = _where(at if words else -1, definition, program)
     if not words:
-        return VerifierError(
-            f"the kernel refused program {definition.name!r}: {errno_name}",
-            program.source,
-            program.span_of(definition.name),
-            program=definition.name,
-            log=log,
-        )
+        message = f"the kernel refused {name}: {errno_name}"
+        return VerifierError(message, source, span, program=definition.name, log=log)
     plain, advice = _in_plain_words(words)
-    message = f"the kernel's verifier refused program {definition.name!r}: {plain or words}"
+    message = f"the kernel's verifier refused {name}: {plain or words}"
     if plain:
         message += f" ({words})"
     hint = f"{advice} ({BYTECODE_HINT})" if advice else BYTECODE_HINT
-    span = place_of(at, definition, program) or program.span_of(definition.name)
-    return VerifierError(message, program.source, span, program=definition.name, log=log, hint=hint)
+    return VerifierError(message, source, span, program=definition.name, log=log, hint=hint)
+
+
+def _what_it_is(definition: ProgramDef, program: Program) -> str:
+    handler = program.handler_of(definition.name)
+    return f"probe {handler.name}" if handler else f"program {definition.name!r}"
+
+
+def _where(at: int, definition: ProgramDef, program: Program) -> tuple[Source, Span | None]:
+    """The place of an instruction, or else of its program."""
+    handler = program.handler_of(definition.name)
+    if handler is None:
+        return program.source, place_of(at, definition, program) or program.span_of(definition.name)
+    line = lines_of(definition).get(at)
+    place = (program.place_of_line(line) if line is not None else None) or handler.at
+    return (place.source, place.span) if place else (program.source, None)
 
 
 def place_of(instruction: int, definition: ProgramDef, program: Program) -> Span | None:

@@ -170,7 +170,12 @@ def _kprobe(request: ProbeRequest, facts: KernelFacts, problems: list[Problem]) 
     if offset and request.kind == "kretprobe":
         raise _fault(request, "a kretprobe has no offset", "use kprobe:FUNCTION+OFFSET")
     for name in names:
-        yield _PLAIN, b.AttachPoint(request.function, request.kind, name, offset)
+        places = facts.symbols.addresses(name) if request.every else []
+        if len(places) < 2:
+            yield _PLAIN, b.AttachPoint(request.function, request.kind, name, offset)
+        for place in places if len(places) > 1 else ():
+            # The kernel takes a name only if it has one function of it.
+            yield _PLAIN, b.AttachPoint(request.function, request.kind, "", place + offset)
 
 
 def _expand(request: ProbeRequest, facts: KernelFacts, problems: list[Problem]) -> list[str]:
@@ -332,6 +337,21 @@ def _counter(request: ProbeRequest, _facts: KernelFacts, _problems: list[Problem
     )
 
 
+def _perf_event(request: ProbeRequest, _facts: KernelFacts, _problems: list[Problem]) -> Iterator[Resolved]:
+    """``TYPE:CONFIG:period:N`` or ``TYPE:CONFIG:hz:N``, type and config as in ``struct perf_event_attr``."""
+    match = re.fullmatch(r"(\d+):(\d+):(period|hz):(\d+)", request.target)
+    if not match:
+        raise _fault(request, f"expected TYPE:CONFIG:period:N or TYPE:CONFIG:hz:N, found {request.target!r}")
+    number = _number(request, match[4])
+    if match[3] == "hz" and number > HZ_LIMIT:
+        raise _fault(request, f"{number} samples a second are too many", f"at most {HZ_LIMIT}")
+    point = b.AttachPoint(
+        request.function, "perf", request.target, perf_type=int(match[1]), perf_config=int(match[2])
+    )
+    timed = replace(point, frequency=number) if match[3] == "hz" else replace(point, period=number)
+    yield ProgramKind(b.PERF_EVENT), timed
+
+
 KINDS: dict[str, Callable[[ProbeRequest, KernelFacts, list[Problem]], Iterable[Resolved]]] = {
     "kprobe": _kprobe,
     "kretprobe": _kprobe,
@@ -348,5 +368,6 @@ KINDS: dict[str, Callable[[ProbeRequest, KernelFacts, list[Problem]], Iterable[R
     "interval": _profile,
     "software": _counter,
     "hardware": _counter,
+    "perf": _perf_event,
 }
 """Kinds of probes and what resolves them."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ktrace_nb.source import Edited, Source, Span
+from ktrace_nb.diagnostics import Problem
+from ktrace_nb.source import Edited, Place, Source, Span
+
+if TYPE_CHECKING:
+    from ktrace_nb.ir.script import Handler, Placed
+    from ktrace_nb.ir.script_layout import Site
 
 LOG2, LINEAR = "log2", "linear"
+MAP, HISTOGRAM, EVENTS, STACKS = "map", "histogram", "events", "stacks"
+"""Kinds of :class:`Output`."""
 
 LINE_BASE = 2_000_000
 """Added to the numbers of lines that are the cell's own; BTF has room for 22 bits."""
@@ -25,6 +34,8 @@ class ProbeRequest:
     span: Span | None = None
     conditional: bool = False
     """The function may turn out not to be compiled; what is wrong with its probe counts only if it is."""
+    every: bool = False
+    """Where the kernel has several functions of the name, all of them are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +44,7 @@ class Output:
 
     name: str
     kind: str
-    """``map``, ``histogram``, ``events`` or ``stacks``."""
+    """:data:`MAP` and so on."""
     scale: str = LINEAR
     """Of a histogram: :data:`LOG2` (bucket is a bit length) or :data:`LINEAR`."""
     type_names: tuple[str, ...] = ()
@@ -63,6 +74,17 @@ class Program:
     """Whether events are admitted at a rate that is set while programs run."""
     throttled: bool = False
     """Whether programs run for a share of the time that is set while they do."""
+    script: Placed | None = None
+    """The script that the text was generated from; then :attr:`source` is the generated text."""
+    places: tuple[tuple[int, Place], ...] = ()
+    """Of a script: lines of the generated text, rising, and what of the script each begins."""
+    problems: tuple[Problem, ...] = ()
+    """What its language has to say about it."""
+    tree: str = ""
+    """Of a script: its syntax tree as text, for ``--show ast``."""
+
+    sites: tuple[Site, ...] = ()
+    """Of a script: where its part in the kernel can go wrong, by the number that the kernel tells."""
 
     def marked_text(self) -> str:
         """The text for the compiler, every body preceded by its own line number.
@@ -82,6 +104,16 @@ class Program:
         """The row in which a function counts its hits; -1 for one that came out of a macro."""
         names = list(dict.fromkeys(name for name, _ in self.functions))
         return names.index(function) if function in names else -1
+
+    def place_of_line(self, line: int) -> Place | None:
+        """What of a script a line of the generated text comes from."""
+        index = bisect_right(self.places, line, key=lambda place: place[0]) - 1
+        return self.places[index][1] if index >= 0 else None
+
+    def handler_of(self, function: str) -> Handler | None:
+        """The script's handler that a program was generated for."""
+        handlers = self.script.script.handlers if self.script else ()
+        return next((h for h in handlers if function in (h.function, h.entry_function)), None)
 
     def span_of(self, function: str) -> Span | None:
         """Where a function's name stands."""

@@ -18,6 +18,7 @@ from ktrace_nb.kernel.config import parse_config
 from ktrace_nb.kernel.symbols import NameList, Symbols, parse_blacklist, parse_functions
 from ktrace_nb.kernel.syscalls import entry_prefix, system_calls
 from ktrace_nb.kernel.tracefs import parse_events
+from ktrace_nb.kernel.type_names import TypeNames
 
 
 class FactSource(Protocol):
@@ -85,6 +86,11 @@ class KernelFacts:
         """The BTF id of a function, which fentry needs; None if it has none."""
         return (self.module_btf(module) if module else self.btf).function(name)
 
+    @cached_property
+    def type_names(self) -> TypeNames:
+        """The kernel's types by their C names."""
+        return TypeNames(self.btf)
+
     # --- functions -----------------------------------------------------------------
 
     @cached_property
@@ -127,6 +133,31 @@ class KernelFacts:
     def functions_matching(self, pattern: str) -> list[str]:
         """Traceable functions that a glob matches, sorted."""
         return self._traceable_names.matching(pattern)
+
+    @cached_property
+    def has_trampolines(self) -> bool:
+        """Whether BPF programs can be called right from a function (fentry, fexit).
+
+        The source may know (fact ``trampolines``, ``0`` or ``1``). If it does not, the kernel's
+        types tell whether it was built with ``CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS``: only then
+        does it have ``register_ftrace_direct``. Source: Linux ``kernel/trace/ftrace.c``.
+        """
+        try:
+            return self.source.fact("trampolines").strip() == b"1"
+        except RemoteError:
+            return bool(self.traceable) and self.btf.function("register_ftrace_direct") is not None
+
+    def can_probe(self, name: str) -> bool:
+        """Whether the kernel lets a kprobe sit on this function.
+
+        It refuses those on its blacklist, and, unless built with ``CONFIG_KPROBE_EVENTS_ON_NOTRACE``,
+        those that ftrace cannot trace. Source: ``within_notrace_func`` in ``kernel/trace/trace_kprobe.c``.
+        """
+        if name in self.blacklist:
+            return False
+        if not self.traceable or "CONFIG_KPROBE_EVENTS_ON_NOTRACE" in self.config:
+            return self.has_function(name)
+        return name in self.traceable
 
     def siblings(self, name: str) -> list[str]:
         """Clones the compiler made of a function: ``name.isra.0``, ``name.constprop.0``, …"""

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from ktrace_nb.diagnostics import Problem
 from ktrace_nb.errors import StreamError
 from ktrace_nb.ir.program import LINEAR, LOG2, Output
 from ktrace_nb.kernel.btf import Btf
@@ -90,9 +91,13 @@ class Outputs:
         self._counts: dict[int, dict[str, int]] = {}
         self._lock = threading.Lock()
         self.programs = {p.name: ProgramCounts(0, 0, 0, 0) for p in bundle.programs}
+        self.silences: Mapping[str, str] = {}
+        """Why programs may never be hit, by their names."""
         self.text: list[str] = []
         """Lines printed by the programs, as the kernel wrote them."""
         self.lines_printed = 0
+        self.problems: list[Problem] = []
+        """What went wrong while it ran, that the user should know."""
         self._lines_lost = 0
         self._output_dropped: int | None = None
         """Bytes of the workload's output that the agent had no room for; None without one."""
@@ -108,6 +113,11 @@ class Outputs:
     def counted(self) -> list[str]:
         """Names of the maps that have a history and rates: all but stacks."""
         return [name for name in self.names if name in self._histories]
+
+    @property
+    def stream_names(self) -> list[str]:
+        """Names of the outputs that are events."""
+        return list(self.streams)
 
     @property
     def map_names(self) -> list[str]:
@@ -155,9 +165,8 @@ class Outputs:
         with self._lock:
             for fd, _cpu, size in head["spans"]:
                 definition = self._by_fd[fd]
-                cut = cut_ring if definition.role == "ring" else cut_perf
                 try:
-                    self.streams[definition.name].add(cut(take(size)))
+                    self._read_span(definition, take(size))
                 except StreamError as error:
                     raise StreamError(f"stream {definition.name!r} is damaged: {error.message}") from None
             for name, count, stride, at_ns in head["maps"]:
@@ -166,15 +175,25 @@ class Outputs:
                 if name == b.LEDGER:
                     self._read_ledger(values, stride)
                 else:
-                    self._snapshots[name] = MapSnapshot(keys, values, stride, at_ns)
-                    if name in self._histories:
-                        self._histories[name].add(self._snapshots[name])
-            self.programs.update({name: ProgramCounts(*counts) for name, counts in head["programs"].items()})
+                    self._read_map(name, MapSnapshot(keys, values, stride, at_ns))
+            self._read_programs(head["programs"])
             self._read_text(bytes(take(head.get("text", 0))))
             self._lines_lost = head.get("text_lost", 0)
         workload = head.get("workload") or {}
         self._output_dropped = workload.get("dropped")
         return bytes(take(workload.get("stdout", 0))), bytes(take(workload.get("stderr", 0)))
+
+    def _read_span(self, definition: b.MapDef, span: memoryview) -> None:
+        cut = cut_ring if definition.role == "ring" else cut_perf
+        self.streams[definition.name].add(cut(span))
+
+    def _read_map(self, name: str, snapshot: MapSnapshot) -> None:
+        self._snapshots[name] = snapshot
+        if name in self._histories:
+            self._histories[name].add(snapshot)
+
+    def _read_programs(self, counts: Mapping[str, list[int]]) -> None:
+        self.programs.update({name: ProgramCounts(*numbers) for name, numbers in counts.items()})
 
     def _read_ledger(self, values: bytes, stride: int) -> None:
         for number, row in enumerate(read_counts(values, stride)):
@@ -187,6 +206,16 @@ class Outputs:
         del self.text[:-TEXT_LINES]
 
     # --- out -------------------------------------------------------------------------
+
+    def printed(self) -> str:
+        """What was printed, as text."""
+        return "".join(line + "\n" for line in self.text)
+
+    def lines_after(self, seen: int) -> tuple[list[str], int]:
+        """Lines printed after the first ``seen``, as far as they are kept, and how many there are by now."""
+        with self._lock:
+            fresh = self.lines_printed - seen
+            return (self.text[-fresh:] if fresh else []), self.lines_printed
 
     def generation(self, name: str) -> int:
         """Changes whenever the frame may have."""
@@ -282,7 +311,7 @@ class Outputs:
                 found.append(
                     Entry(name, "probe", counts.hits + sum(losses.values()), counts.hits, losses=losses)
                 )
-            own = {name: self._row(0)[name] for name in ("skipped", "faulted", "truncated")}
+            own = {name: self._row(0)[name] for name in b.LEDGER_FIELDS[-4:]}
             found.append(Entry("session", "session", losses=own))
             if self.lines_printed or self._lines_lost:
                 losses = {"overwritten": self._lines_lost, "not_kept": self.lines_printed - len(self.text)}

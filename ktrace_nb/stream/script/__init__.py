@@ -1,0 +1,1 @@
+"""The part of a script that runs beside the notebook."""
