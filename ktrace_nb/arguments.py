@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ktrace_nb.errors import OptionError
 from ktrace_nb.quantities import parse_duration, parse_rate, parse_share
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ Argument = tuple[tuple[str, ...], dict[str, Any]]
 
 CELL_ARGUMENTS: tuple[Argument, ...] = (
     (("--target",), {"metavar": "T", "help": "where: lab (default), lab:IMAGE, or local"}),
-    (("--lang",), {"metavar": "L", "help": "the cell's language (default: c)"}),
+    (("--lang",), {"metavar": "L", "help": "the cell's language: c or stap (default: as it looks)"}),
     (("-x",), {"dest": "pid", "type": int, "metavar": "PID", "help": "only events of this process"}),
     (
         ("--attach",),
@@ -28,6 +29,26 @@ CELL_ARGUMENTS: tuple[Argument, ...] = (
     (
         ("--cflag",),
         {"action": "append", "default": [], "metavar": "FLAG", "help": "pass to clang: --cflag=-DN=3"},
+    ),
+    (
+        ("-D",),
+        {
+            "action": "append",
+            "default": [],
+            "dest": "limits",
+            "metavar": "NAME=N",
+            "help": "a limit of a script: MAXSTRINGLEN, MAXMAPENTRIES, MAXACTION, MAXERRORS, MAXSKIPPED",
+        },
+    ),
+    (
+        ("-G",),
+        {
+            "action": "append",
+            "default": [],
+            "dest": "values",
+            "metavar": "GLOBAL=VALUE",
+            "help": "the first value of a global of a script",
+        },
     ),
 )
 """What a cell is compiled with, and where it goes."""
@@ -59,7 +80,7 @@ RUN_ARGUMENTS: tuple[Argument, ...] = (
 SHOW_ARGUMENT: Argument = (
     ("--show",),
     {
-        "choices": ("c", "ir", "bytecode", "facts"),
+        "choices": ("ast", "ir", "c", "bytecode", "facts"),
         "help": "print what a stage made of the cell and do not run it",
     },
 )
@@ -99,6 +120,23 @@ def options_of(args: argparse.Namespace, *, name: str, target: str, language: st
         pid=args.pid,
         attach=tuple(args.attach),
         cflags=tuple(args.cflag),
+        arguments=tuple(getattr(args, "arguments", ())),
+        script_limits=tuple(map(_limit, args.limits)),
+        script_globals=tuple(map(_value, args.values)),
         over=getattr(args, "over", "sample"),
         **given,
     )
+
+
+def _limit(text: str) -> tuple[str, int]:
+    name, equals, value = text.partition("=")
+    if not equals or not value.isdigit():
+        raise OptionError(f"-D {text!r}: expected NAME=NUMBER", hint="e.g. -D MAXSTRINGLEN=256")
+    return name, int(value)
+
+
+def _value(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise OptionError(f"-G {text!r}: expected GLOBAL=VALUE", hint="e.g. -G threshold=10")
+    return name, value

@@ -22,7 +22,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit status."""
-    args = _parser().parse_args(argv)
+    args = _parse(argv)
     try:
         return int(args.run(args))
     except KeyboardInterrupt:
@@ -35,6 +35,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE if isinstance(error, OptionError) else FAILED
     finally:
         _let_go()
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the line; a script's arguments may also stand behind options."""
+    parser = _parser()
+    args, rest = parser.parse_known_args(argv)
+    if rest and not (hasattr(args, "arguments") and not any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if "code" in args:
+        words = [*([args.file] if args.file is not None else []), *args.arguments, *rest]
+        if args.code is None and not words:
+            parser.error("the following arguments are required: file")
+        args.file, args.arguments = (None, words) if args.code is not None else (words[0], words[1:])
+    return args
 
 
 def _let_go() -> None:
@@ -54,7 +68,6 @@ def _parser() -> argparse.ArgumentParser:
     _add(run, RUN_ARGUMENTS)
     run.add_argument("--frames", type=Path, metavar="DIR", help="write every frame as NAME.parquet there")
     run.add_argument("-q", "--quiet", action="store_true", help="do not pass on what the -c command prints")
-    run.add_argument("arguments", nargs="*", metavar="ARG", help="arguments of the script")
     run.set_defaults(run=_run)
 
     check = commands.add_parser("check", help="try a cell up to a stage, without running it")
@@ -81,7 +94,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_cell(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="the cell; - reads standard input")
+    parser.add_argument("file", nargs="?", help="the cell; - reads standard input")
+    parser.add_argument("-e", dest="code", metavar="CODE", help="the cell itself, in place of a file")
+    parser.add_argument("arguments", nargs="*", metavar="ARG", help="arguments of a script: its $1, @1")
     _add(parser, CELL_ARGUMENTS)
 
 
@@ -93,19 +108,26 @@ def _add(parser: argparse.ArgumentParser, arguments: Sequence[Argument]) -> None
 def _cell(args: argparse.Namespace) -> tuple[Any, Any]:
     """The cell's source and options."""
     from ktrace_nb.engine import DEFAULT_TARGET, SUFFIXES
+    from ktrace_nb.lang.guess import language_of
     from ktrace_nb.source import Source
 
-    if getattr(args, "arguments", None):
-        raise OptionError("a C cell takes no arguments", hint="--cflag=-DNAME=VALUE defines a macro")
+    if args.code is not None:
+        source, stem, suffix = Source(args.code, "-e"), "trace", ""
+    elif args.file == "-":
+        source, stem, suffix = Source(sys.stdin.read(), "stdin"), "trace", ""
+    else:
+        path = Path(args.file)
+        source, stem, suffix = Source(_text(path), path.name), path.stem, path.suffix
+    language = SUFFIXES.get(suffix) or language_of(source.text)
+    return source, options_of(args, name=stem, target=DEFAULT_TARGET, language=language)
+
+
+def _text(path: Path) -> str:
     try:
-        text = sys.stdin.read() if args.file == "-" else Path(args.file).read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise OptionError(f"cannot read {args.file}: {reason}") from None
-    stem = "trace" if args.file == "-" else Path(args.file).stem
-    language = SUFFIXES.get(Path(args.file).suffix, "c")
-    options = options_of(args, name=stem, target=DEFAULT_TARGET, language=language)
-    return Source(text, "stdin" if args.file == "-" else Path(args.file).name), options
+        raise OptionError(f"cannot read {path}: {reason}") from None
 
 
 @contextlib.contextmanager
@@ -146,6 +168,8 @@ def _run(args: argparse.Namespace) -> int:
     for line in [*session.notes, loss_text(session)]:
         if line:
             print(line, file=sys.stderr)
+    if session.state == "failed" and any(p.severity == "error" for p in session.outputs.problems):
+        return FAILED  # what a script did wrong is among the remarks
     if session.state == "failed":
         raise KTraceError(session.message)
     return FAILED if session.workload_status else DONE
@@ -158,13 +182,8 @@ class _Passed:
 
 
 def _pass_on(session: Any, seen: _Passed, *, quiet: bool) -> None:
-    lines = session.outputs.lines_printed
-    fresh = (
-        session.outputs.text[len(session.outputs.text) - (lines - seen.lines) :] if lines > seen.lines else []
-    )
-    seen.lines = lines
-    for line in fresh:
-        print(line)
+    lines, seen.lines = session.outputs.lines_after(seen.lines)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     if not quiet:
         out, err = session.stdout, session.stderr
         sys.stdout.write(out[seen.stdout :])
@@ -179,7 +198,7 @@ STAGES = ("parse", "type", "compile", "load", "attach")
 
 
 def _check(args: argparse.Namespace) -> int:
-    findings: dict[str, Any] = {"file": args.file, "stage": args.stage, "ok": False, "problems": []}
+    findings: dict[str, Any] = {"file": args.file or "-e", "stage": args.stage, "ok": False, "problems": []}
     try:
         with _progress() as progress:
             _try_stages(args, findings, progress)
@@ -196,18 +215,27 @@ def _check(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(findings, indent=1))
     elif not args.show:
-        print(f"{args.file}: {args.stage} ok")
+        print(f"{findings['file']}: {args.stage} ok")
     return DONE if findings["ok"] else FAILED
 
 
 def _try_stages(args: argparse.Namespace, findings: dict[str, Any], progress: Any) -> None:
     from ktrace_nb import engine
     from ktrace_nb.ir.probes import resolve
-    from ktrace_nb.show import show
+    from ktrace_nb.lang.stap.macros import Settings as ScriptSettings
+    from ktrace_nb.lang.stap.parser import parse as parse_script
+    from ktrace_nb.show import show, show_program
     from ktrace_nb.targets.base import get_target
 
     source, options = _cell(args)
-    program = engine.lower(source, options)
+    if args.stage == "parse" and options.language == "stap":
+        # Beyond that a script means something for a certain kernel only.
+        parse_script(source, ScriptSettings(arguments=options.arguments))
+        return
+    program = engine.lower(source, options, progress=progress)
+    shown = show_program(args.show, program) if args.show else None
+    if shown is not None:
+        sys.stdout.write(shown)
     if args.stage == "parse":
         return
     target = get_target(options.target, progress)
@@ -220,7 +248,7 @@ def _try_stages(args: argparse.Namespace, findings: dict[str, Any], progress: An
     findings["problems"] = [p.as_dict() for p in built.problems]
     findings["programs"] = {p.name: len(p.insns) // 8 for p in built.bundle.programs}
     findings["maps"] = [m.name for m in built.bundle.maps]
-    if args.show:
+    if args.show and shown is None:
         sys.stdout.write(show(args.show, built, facts.btf))
     if args.stage != "compile":
         engine.trial(target, built, attach=args.stage == "attach")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ktrace_nb.ir.unread import unread_globals
 from ktrace_nb.session import Session
 from ktrace_nb.stream.text import histogram_text, number_columns, table_text
 
@@ -28,8 +29,14 @@ def frame_text(session: Session, name: str, *, max_rows: int = 20) -> str:
 
 
 def session_text(session: Session) -> str:
-    """Every output of a session as text, those without rows left out."""
-    parts = [frame_text(session, name) for name in session.outputs.names if len(session.frame(name))]
+    """Every output of a session as text, those without rows left out.
+
+    A script prints what it wants seen; of it only the globals that it never reads are left to be shown.
+    """
+    names = session.outputs.names
+    if session.built.program.script is not None:
+        names = unread_globals(session.built.program.script.script)
+    parts = [frame_text(session, name) for name in names if len(session.frame(name))]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 

@@ -7,13 +7,35 @@ from collections.abc import Callable
 
 from ktrace_nb.compiler.build import Built
 from ktrace_nb.compiler.disasm import disassemble
+from ktrace_nb.errors import OptionError
+from ktrace_nb.ir.program import Program
 from ktrace_nb.kernel.btf import Btf
+from ktrace_nb.script_listing import placed_text
 
 _HELPER_ENUM = "BPF_FUNC_map_lookup_elem"
 
 
+def show_program(stage: str, program: Program) -> str | None:
+    """One stage as text, as far as it can be told before anything is compiled; None if it cannot.
+
+    Args:
+        stage: ``ast`` (the tree of a script), or ``ir`` of a script; all others take compiling.
+        program: The cell.
+
+    Raises:
+        OptionError: ``ast`` of a cell in C.
+    """
+    if stage == "ast" and program.script is None:
+        raise OptionError("a C cell has no tree of its own", hint="--show c is what bcc is given")
+    if stage == "ast":
+        return program.tree
+    if stage == "ir" and program.script is not None:
+        return placed_text(program.script)
+    return None
+
+
 def show(stage: str, built: Built, btf: Btf) -> str:
-    """One stage as text.
+    """One stage as text, of those that :func:`show_program` cannot tell.
 
     Args:
         stage: ``c`` (what bcc is given), ``ir`` (what goes where),

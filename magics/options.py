@@ -25,6 +25,15 @@ _ARGUMENTS: tuple[Argument, ...] = (
     SHOW_ARGUMENT,
     (("-o",), {"dest": "variable", "metavar": "VAR", "help": "bind the session to this variable instead"}),
     (("-e",), {"dest": "code", "metavar": "CODE", "help": "the program itself, for %%ktrace on one line"}),
+    (
+        ("--piece",),
+        {
+            "nargs": "?",
+            "const": "",
+            "metavar": "KEY",
+            "help": "keep the cell as a piece of the script NAME; %%ktrace run NAME runs all of them",
+        },
+    ),
 )
 
 
@@ -52,7 +61,8 @@ def option_choices(flag: str) -> list[str]:
 def parse_line(line: str) -> argparse.Namespace:
     """Read a magic's line as a shell would, quotes and all.
 
-    IPython's own reading keeps the quotes around quoted values.
+    IPython's own reading keeps the quotes around quoted values. What stands behind
+    ``--`` are the arguments of a script.
 
     Raises:
         UsageError: Unknown options, bad values, quotes that do not close.
@@ -64,7 +74,12 @@ def parse_line(line: str) -> argparse.Namespace:
     parser = MagicArgumentParser("ktrace")
     for flags, settings in _ARGUMENTS:
         parser.add_argument(*flags, **settings)
-    args = parser.parse_args(words)
+    end = words.index("--") if "--" in words else len(words)
+    args = parser.parse_args(words[:end])
+    args.arguments = words[end + 1 :]
+    if args.piece and args.name == DEFAULT_NAME:
+        # %%ktrace --piece walk: the word is the script's name.
+        args.name, args.piece = args.piece, ""
     for name in (args.name, args.variable):
         if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
             raise UsageError(f"%ktrace: {name!r} cannot be the name of a variable")

@@ -31,6 +31,7 @@ class SessionSource:
         self.name = session.name
         self._session = session
         self._view = view
+        self._is_script = session.built.program.script is not None
 
     def status(self) -> PanelStatus:
         """How the session stands."""
@@ -48,11 +49,13 @@ class SessionSource:
         )
 
     def view_data(self) -> Sequence[ViewData]:
-        """The session's frames, in the order of their declaration."""
+        """What there is to see: of a script its text, then its globals; of C its tables, then text."""
         outputs = self._session.outputs
         views = [self._data(name) for name in outputs.names if self._wanted(outputs.kind(name))]
         if outputs.lines_printed and self._view in ("auto", "text"):
-            views.append(self._printed())
+            views.insert(0 if self._is_script else len(views), self._printed())
+        if outputs.problems and self._view != "hist":
+            views.append(self._remarks())
         return views
 
     def request_stop(self) -> None:
@@ -62,6 +65,9 @@ class SessionSource:
     def _wanted(self, kind: str) -> bool:
         if self._view == "hist":
             return kind == "histogram"
+        if self._is_script and self._view == "auto":
+            # What it prints is there as text; --view table shows the tables of the places that print.
+            return kind != "events"
         return self._view in ("auto", "table")
 
     def _data(self, name: str) -> ViewData:
@@ -92,6 +98,14 @@ class SessionSource:
         end = outputs.lines_printed
         frame = pd.DataFrame({"text": lines}, index=pd.RangeIndex(end - len(lines), end))
         return ViewData(name="printed", kind="text", frame=frame, generation=end)
+
+    def _remarks(self) -> ViewData:
+        lines = [
+            line for problem in self._session.outputs.problems for line in problem.lines(problem.severity)
+        ]
+        return ViewData(
+            name="remarks", kind="text", frame=pd.DataFrame({"text": lines}), generation=len(lines)
+        )
 
 
 def picture(session: Session) -> dict[str, str]:

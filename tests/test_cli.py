@@ -51,6 +51,12 @@ def test_findings_come_as_json() -> None:
         (["run", "-", "--lang", "cobol"], "no language 'cobol'"),
         (["run", "-", "--target", "mars"], "no target 'mars'"),
         (["run", "-", "--", "argument"], "a C cell takes no arguments"),
+        (["run", "-", "-c", "ls", "argument"], "a C cell takes no arguments"),
+        (["run", "-", "--", "-c"], "a C cell takes no arguments"),
+        (["run", "-", "--nonsense"], "unrecognized arguments: --nonsense"),
+        (["doctor", "argument"], "unrecognized arguments: argument"),
+        (["check", "-", "--show", "ast", "--stage", "parse"], "a C cell has no tree of its own"),
+        (["run", "-", "-D", "MAXSTRINGLEN=long"], "-D 'MAXSTRINGLEN=long': expected NAME=NUMBER"),
         (["check", "-", "--stage", "win"], "invalid choice: 'win'"),
         (["dance"], "invalid choice: 'dance'"),
     ],
@@ -60,6 +66,38 @@ def test_wrong_usage_is_status_2(words: list[str], why: str) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert why in done.stderr
     assert "Traceback" not in done.stderr
+
+
+SCRIPT = "global n\nprobe vfs.read { n[execname()]++ }\n"
+
+
+def test_a_script_is_parsed_without_any_kernel(tmp_path: Path) -> None:
+    (tmp_path / "count.stp").write_text(SCRIPT)
+    done = ktrace_nb("check", str(tmp_path / "count.stp"), "--stage", "parse", XDG_DATA_HOME=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/count.stp: parse ok\n", "")
+
+
+@pytest.mark.parametrize("words", [["-"], ["-e", SCRIPT.replace("}", "")]])
+def test_a_text_that_looks_like_a_script_is_one(words: list[str]) -> None:
+    done = ktrace_nb("check", *words, "--stage", "parse", "--json", stdin=SCRIPT.replace("}", ""))
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert found["file"] == words[0]
+    assert (found["problems"][0]["line"], found["problems"][0]["column"]) == (2, 16)
+    assert "is not closed" in found["problems"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-", "1"],
+        ["-e", SCRIPT.replace("++", " += $1"), "1"],
+        ["-e", "probe begin { exit(); println($1) }", "1"],
+    ],
+)
+def test_arguments_of_a_script_stand_behind_it(words: list[str]) -> None:
+    done = ktrace_nb("check", *words, "--stage", "parse", stdin=SCRIPT.replace("++", " += $1"))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_without_an_image_the_command_that_builds_one_is_named(tmp_path: Path) -> None:

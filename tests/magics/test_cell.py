@@ -30,7 +30,11 @@ def test_a_mistake_in_the_text_names_its_place_before_any_kernel_is_asked(shell:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("%ktrace nonsense", "expected list, stop, targets, doctor or -e CODE, found 'nonsense'"),
+        (
+            "%ktrace nonsense",
+            "expected list, stop, targets, doctor, run, pieces, drop, probes, help or -e CODE",
+        ),
+        ("%ktrace nonsense", "found 'nonsense'"),
         ("%%ktrace -e 'int x;'\nint y;", "the cell is the program"),
         ("%%ktrace --nonsense\nint y;", "unrecognized arguments: --nonsense"),
     ],
@@ -70,7 +74,7 @@ def test_targets_are_listed(shell: Shell) -> None:
         ("%%ktrace --show b", ["%%ktrace --show bytecode"]),
         ("%%ktrace --attach kpr", ["%%ktrace --attach kprobe:"]),
         ("%%ktrace sizes --f", ["%%ktrace sizes --for"]),
-        ("%ktrace d", ["%ktrace doctor"]),
+        ("%ktrace do", ["%ktrace doctor"]),
     ],
 )
 def test_tab_offers_what_may_stand_there(shell: Shell, line: str, offered: list[str]) -> None:

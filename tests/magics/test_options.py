@@ -72,5 +72,29 @@ def test_a_wrong_quantity_is_named(line: str, wanted: str, examples: str) -> Non
 def test_every_option_can_be_completed() -> None:
     words = option_words()
     assert {"--target", "--for", "-c", "-x", "--view", "--show", "--lang", "-o", "--attach"} <= set(words)
-    assert option_choices("--show") == ["c", "ir", "bytecode", "facts"]
+    assert option_choices("--show") == ["ast", "ir", "c", "bytecode", "facts"]
     assert option_choices("-c") == []
+
+
+def test_what_stands_behind_two_dashes_are_a_script_s_arguments() -> None:
+    args = parse_line("reads --lang stap -D MAXSTRINGLEN=256 -G 'text=a b' -- eth0 -5 '--for'")
+    options = options_of(args, name=args.name, target="lab", language="c")
+    assert (options.name, options.language) == ("reads", "stap")
+    assert options.arguments == ("eth0", "-5", "--for")
+    assert options.script_limits == (("MAXSTRINGLEN", 256),)
+    assert options.script_globals == (("text", "a b"),)
+    assert parse_line("-- one").name == "trace"
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("walk --piece", ("walk", "")),
+        ("walk --piece clocks --target lab", ("walk", "clocks")),
+        ("--piece walk", ("walk", "")),
+        ("walk", ("walk", None)),
+    ],
+)
+def test_a_piece_has_a_script_and_perhaps_a_key(line: str, found: tuple[str, str | None]) -> None:
+    args = parse_line(line)
+    assert (args.name, args.piece) == found
