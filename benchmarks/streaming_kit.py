@@ -182,6 +182,7 @@ class Bcc:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self.pid = process.pid
         assert self.answer() == "ready"
 
     def answer(self) -> Any:
