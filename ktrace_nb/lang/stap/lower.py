@@ -25,6 +25,7 @@ from ktrace_nb.lang.stap.procfs import with_reply
 from ktrace_nb.lang.stap.symbols import FunctionSymbol, GlobalSymbol, Symbols
 from ktrace_nb.lang.stap.unset import unset_notes
 from ktrace_nb.lang.stap.variables import Access
+from ktrace_nb.source import Place
 
 _NO_TARGET = ir.Compare("==", ir.Intrinsic("target"), ir.Number(0))
 _IS_TARGET = ir.Logical("||", _NO_TARGET, ir.Compare("==", ir.Intrinsic("pid"), ir.Intrinsic("target")))
@@ -250,16 +251,18 @@ def _assembled(derived: Derived, probe: tree.Probe) -> tree.Block:
 
 
 def _merged(handlers: Sequence[ir.Handler]) -> list[ir.Handler]:
-    """Handlers of the kernel that differ in nothing but where they are attached become one."""
-    groups: dict[ir.Handler, list[ir.Handler]] = {}
-    for handler in handlers:
-        if handler.event is not ir.Event.KERNEL:
-            groups[replace(handler, number=-1 - len(groups))] = [handler]
+    """Handlers of one probe that differ in nothing but where they are attached become one."""
+    groups: dict[tuple[ir.Handler, Place | None, int], list[ir.Handler]] = {}
+    for number, handler in enumerate(handlers):
+        if handler.event is not ir.Event.KERNEL or handler.context in ("fentry", "fexit"):
+            groups[handler, handler.at, number] = [handler]  # a trampoline belongs to one function
             continue
         key = replace(handler, name="", requests=(), entry_requests=(), syscalls=())
-        if handler.context in ("fentry", "fexit"):
-            key = handler  # its program belongs to one function
-        groups.setdefault(key, []).append(handler)
+        members = groups.setdefault((key, handler.at, -1), [])
+        if any(_same_place(handler, member) for member in members):
+            groups[handler, handler.at, number] = [handler]  # named twice, it happens twice
+        else:
+            members.append(handler)
     merged = []
     for number, members in enumerate(groups.values()):
         first = members[0]
@@ -279,6 +282,12 @@ def _merged(handlers: Sequence[ir.Handler]) -> list[ir.Handler]:
             )
         )
     return merged
+
+
+def _same_place(one: ir.Handler, other: ir.Handler) -> bool:
+    """Whether two handlers would run at the same moment."""
+    requests = {(r.kind, r.target) for r in one.requests} & {(r.kind, r.target) for r in other.requests}
+    return bool(requests) and (not one.syscalls or bool(set(one.syscalls) & set(other.syscalls)))
 
 
 def _distinct(requests: Iterable[ProbeRequest]) -> list[ProbeRequest]:

@@ -114,7 +114,7 @@ class TargetNames:
         return self._stacks(number)
 
     def user_stack(self, number: int) -> Sequence[int]:
-        """Addresses of a stack of a process, whose own number is in the upper half; below 0 if it was not kept."""
+        """Addresses of a stack of a process, whose number is the upper half; below 0 if it was not kept."""
         low = number & 0xFFFFFFFF
         return self._user_stacks(low) if low < 1 << 31 else ()
 

@@ -384,3 +384,10 @@ def test_parameters_at_a_return_need_nothing_put_aside_where_the_kernel_keeps_th
     made = handler(f"probe {READ}.return {{ println($count, $return) }}")
     assert made.context == "fexit"
     assert not any(isinstance(e, ir.AtEntry) for e in walk.expressions(made.body))
+
+
+def test_probes_written_twice_happen_twice() -> None:
+    twice = "global n\nprobe syscall.read { n++ }\nprobe syscall.read { n++ }\n"
+    assert len(script(twice).handlers) == 2
+    assert len(script("global n\nprobe syscall.read, syscall.read { n++ }").handlers) == 2
+    assert len(script("global n\nprobe syscall.read, syscall.gettimeofday { n++ }").handlers) == 1
