@@ -117,7 +117,7 @@ def _fire(source: Source, options: Options, target: Target, outcome: Outcome) ->
     outcome.hits = sum(p.hits for p in session.outputs.programs.values())
     if session.state == "failed":
         outcome.reason = session.message
-    elif outcome.hits or outcome.lines:
+    elif outcome.hits or (outcome.lines and not session.built.bundle.programs):
         outcome.reached = "fire"
     else:
         outcome.reason = "nothing of it happened under the workload"
