@@ -126,6 +126,14 @@ def printed(expression: str, conversion: str = "d") -> str:
 # --- it is whole ---------------------------------------------------------------------------
 
 
+def test_an_alias_is_known_by_its_name_alone_whatever_condition_follows() -> None:
+    files = {
+        "own.stp": "probe some.alias = begin if (1 == 1 || 2 != 3) {}\nprobe a.b = c.d = some.alias {}\n"
+    }
+    assert Library(files, Settings()).alias_names == ["a.b", "c.d", "some.alias"]
+    assert [name for name in library().alias_names if not re.fullmatch(r"\w+(\.\w+)*", name)] == []
+
+
 def test_every_function_and_alias_says_what_it_is() -> None:
     bare = [f.name for f in own_functions() if not f.doc.strip()]
     bare += [str(alias.names[0]) for alias in own_aliases() if not alias.doc.strip()]

@@ -78,6 +78,8 @@ def test_every_intrinsic_that_can_run_here_has_its_python_and_no_other_has() -> 
         ("__kernel_stack", (7,), "0xffffffff81000012 0xffffffff81000151"),
         ("__user_stack", (2,), "0x400010 0x400010"),
         ("__user_stack", (0,), ""),
+        ("__user_stack", (77 << 32 | 2,), "0x400010 0x400010"),  # of process 77
+        ("__user_stack", (77 << 32 | 0xFFFFFFF2,), ""),  # could not be kept: -EFAULT
         ("__user_symname", (0x400010, 7), "main"),
         ("__user_symdata", (0x400010, 7), "main+0x10/0x90 [bash]"),
         ("__user_modname", (0x400010, 7), "bash"),
