@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ktrace_nb.magics import sessions
 from tests.magics.conftest import Shell
 
 MISSPELT = "%%ktrace --target nowhere\nint kprobe__f(void *ctx) { return 0; }"
@@ -52,8 +53,9 @@ def test_braces_and_dollars_reach_the_program_as_written(shell: Shell) -> None:
     assert "no language '{x}'" in said
 
 
-def test_lists_are_empty_before_anything_ran(shell: Shell) -> None:
-    shell.run("%ktrace stop")
+def test_lists_are_empty_before_anything_ran(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Other tests of this process may have run cells.
+    monkeypatch.setattr(sessions, "_entries", {})
     shell.run("listed = %ktrace list")
     assert shell.shell.user_ns["listed"].empty
     assert "no session 'sizes'" in shell.run("%ktrace stop sizes")
