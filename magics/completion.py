@@ -108,7 +108,11 @@ def _script_matcher() -> Any:
         known = known_facts()
         found = complete_script(text, cursor, known[-1] if known else None, _kept_pieces(line))
         return {
-            "completions": [SimpleCompletion(text=offer.text, type=offer.type) for offer in found.offers],
+            # JupyterLab breaks a type at its blanks, into the row below.
+            "completions": [
+                SimpleCompletion(text=offer.text, type=offer.type.replace(" ", "\N{NO-BREAK SPACE}"))
+                for offer in found.offers
+            ],
             "matched_fragment": found.typed,
             # Nothing of Python makes sense in a script.
             "suppress": True,

@@ -50,7 +50,7 @@ def test_the_tab_key_offers_functions_with_their_signatures(page: kit.LabPage, p
     offered = page.page.locator(".jp-Completer .jp-Completer-match").all_inner_texts()
     assert offered[:2] == ["thread_indent", "thread_indent_depth"]
     (type_, *_) = page.page.locator(".jp-Completer .jp-Completer-typeExtended").all_inner_texts()
-    assert type_ == "(delta:long) → string"
+    assert type_ == "(delta:long)\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}string"
 
 
 def test_a_cell_that_runs_again_replaces_its_piece(page: kit.LabPage, path: str) -> None:
