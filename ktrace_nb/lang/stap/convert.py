@@ -11,10 +11,8 @@ from ktrace_nb.ir import script as ir
 from ktrace_nb.ir.script import Type
 from ktrace_nb.lang.stap import tree
 from ktrace_nb.lang.stap.cells import Cell
-from ktrace_nb.lang.stap.convert_expressions import ExpressionConverter, Sites, type_of
-from ktrace_nb.lang.stap.infer import Inference
-from ktrace_nb.lang.stap.symbols import PRINTING, FunctionSymbol, Symbols
-from ktrace_nb.lang.stap.variables import Access
+from ktrace_nb.lang.stap.convert_expressions import ExpressionConverter, type_of
+from ktrace_nb.lang.stap.symbols import PRINTING, FunctionSymbol
 
 
 class Converter(ExpressionConverter):
@@ -27,15 +25,8 @@ class Converter(ExpressionConverter):
         sites: Numbers for places that print.
     """
 
-    def __init__(
-        self,
-        symbols: Symbols,
-        inference: Inference,
-        access: Access,
-        sites: Sites,
-    ) -> None:
-        super().__init__(symbols, inference, access, sites)
-        self._function: FunctionSymbol | None = None
+    _function: FunctionSymbol | None = None
+    """The function of the script that is made, None for a handler."""
 
     def function(self, symbol: FunctionSymbol) -> ir.Function:
         """A function with a body."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ktrace_nb.diagnostics import Problem
 from ktrace_nb.errors import CellError
@@ -42,8 +42,6 @@ class Lowered:
 
     script: ir.Script
     problems: tuple[Problem, ...]
-    resolved: tuple[points.Resolved, ...] = field(default=(), repr=False)
-    """The points its probes are at, by the numbers of the handlers' order of appearance."""
 
 
 def lower(script: tree.Script, facts: KernelFacts, library: Library, limits: ir.Limits) -> Lowered:
@@ -114,8 +112,7 @@ class _Lowering:
             handlers=tuple(_merged(handlers)),
             limits=self._limits,
         )
-        resolved = tuple(body.derived.resolved for body in bodies)
-        return Lowered(made, tuple(self._problems), resolved)
+        return Lowered(made, tuple(self._problems))
 
     def _ticks_per_second(self) -> int:
         setting = self._facts.config.get("CONFIG_HZ", "")

@@ -7,7 +7,6 @@ of :data:`BUILT_IN`, or with ``__syscall``, which the tapset's ``syscall.*`` sta
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from ktrace_nb.diagnostics import Problem
 from ktrace_nb.kernel.facts import KernelFacts
@@ -103,54 +102,6 @@ def resolve(
     return _FAMILIES[name](request)
 
 
-def group(resolved: Sequence[Resolved], name: str) -> list[Resolved]:
-    """Points whose handlers may be one, made one: those that differ only in where they are.
-
-    Args:
-        resolved: What :func:`resolve` gave, for a handler that turned out to use no variables.
-        name: The point as it was written.
-    """
-    groups: dict[Resolved, list[Resolved]] = {}
-    for each in resolved:
-        if each.context in ("fentry", "fexit"):
-            groups[each] = [each]  # its program belongs to one function
-            continue
-        key = replace(
-            each,
-            name="",
-            requests=(),
-            entry_requests=(),
-            syscalls=(),
-            alternatives=(),
-            arguments=0,
-            probe_context=replace(each.probe_context, variables=(), returns=None, function="", hidden=""),
-        )
-        groups.setdefault(key, []).append(each)
-    return [_grouped(members, name) for members in groups.values()]
-
-
-def _grouped(members: list[Resolved], name: str) -> Resolved:
-    first = members[0]
-    if len(members) == 1:
-        return first
-    every_call = any(not m.syscalls for m in members)
-    return replace(
-        first,
-        name=name,
-        requests=tuple(dict.fromkeys(r for m in members for r in m.requests)),
-        entry_requests=tuple(dict.fromkeys(r for m in members for r in m.entry_requests)),
-        syscalls=() if every_call else tuple(sorted({n for m in members for n in m.syscalls})),
-        alternatives=tuple(a for m in members for a in m.alternatives),
-        arguments=0,
-        probe_context=replace(
-            first.probe_context,
-            variables=(),
-            function=f"{len(members)} points",
-            hidden="it depends on the point",
-        ),
-    )
-
-
 def silence(resolved: Resolved, facts: KernelFacts) -> str | None:
     """Why a point that was attached may never fire; None if nothing speaks against it.
 
@@ -201,4 +152,4 @@ def _silent_function(name: str, clones: Sequence[str], facts: KernelFacts) -> st
     return None
 
 
-__all__ = ["BUILT_IN", "Resolved", "Settings", "group", "is_built_in", "resolve", "silence"]
+__all__ = ["BUILT_IN", "Resolved", "Settings", "is_built_in", "resolve", "silence"]

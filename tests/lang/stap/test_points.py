@@ -286,18 +286,6 @@ def test_functions_and_markers_of_programs() -> None:
     assert targets(one('process.function("main")', command="/bin/ls")) == [("uprobe", "/bin/ls:main")]
 
 
-# --- all together --------------------------------------------------------------------------
-
-
-def test_points_that_differ_only_in_where_they_are_become_one() -> None:
-    made, _ = resolve('kernel.function("ext3_*")')
-    (merged,) = points.group(made, 'kernel.function("ext3_*")')
-    assert targets(merged) == [("kprobe", "ext4_file_write_iter"), ("kprobe", "ext4_lookup")]
-    assert merged.probe_context.variables == ()
-    returns, _ = resolve('kernel.function("vfs_*").return')
-    assert points.group(returns, "x") == returns  # a trampoline's program belongs to one function
-
-
 @pytest.mark.parametrize(
     "text", ["begin", "timer.s(1)", 'kernel.function("x")', "__syscall.open", "procfs.read"]
 )
