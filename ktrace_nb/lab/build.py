@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ktrace_nb.errors import MissingError
 from ktrace_nb.lab import store
-from ktrace_nb.lab.disks import course_image, root_image
+from ktrace_nb.lab.disks import DISKS, course_files, course_image, root_image
 from ktrace_nb.lab.image import MANIFEST, PARTS, Image, all_images, describe, find_image, replace_image
 from ktrace_nb.lab.initrd import base_archive
 from ktrace_nb.lab.packages import Package, fetch_packages, forget_other_packages
@@ -109,7 +109,9 @@ def _build(scratch: Path, name: str, packages: list[Package], recipe: str, progr
     (folder / "initrd").write_bytes(base_archive(root, release))
     progress("making disk images")
     root_image(folder / "root.ext4", root)
-    course_image(folder / "course.ext3", scratch / "course")
+    course_files(scratch / "course")
+    for part in sorted(set(DISKS.values())):
+        course_image(folder / part, scratch / "course")
     progress("writing the manifest")
     image = Image(
         name=name,

@@ -1,4 +1,4 @@
-"""``ktrace-nb lab ...``: build, start, stop, status, shell, export, import.
+"""``ktrace-nb lab ...``: build, start, stop, status, shell, slow, export, import.
 
 Every command is a function of the parsed arguments that returns an exit
 status; it is found as ``run`` among them. What goes wrong is raised.
@@ -15,6 +15,7 @@ from typing import Any
 from ktrace_nb.errors import OptionError, TargetError
 from ktrace_nb.lab import store
 from ktrace_nb.lab.build import DEFAULT_KERNEL, build_image
+from ktrace_nb.lab.disks import DISKS
 from ktrace_nb.lab.handout import export_image, import_image
 from ktrace_nb.lab.image import Image, all_images, find_image
 from ktrace_nb.lab.machine import LabMachine, MachineStatus
@@ -65,6 +66,12 @@ def add_commands(subparsers: Any) -> None:
     _add_name(shell)
     shell.add_argument("argv", nargs="*", metavar="COMMAND", help="run this instead of a shell")
     shell.set_defaults(run=_shell)
+
+    slow = commands.add_parser("slow", help="set how slow a disk of a running lab is, at once")
+    slow.add_argument("iops", type=int, metavar="IOPS", help="requests it serves in a second, 0 for no limit")
+    slow.add_argument("--disk", default="slow", choices=DISKS, help="which (default: %(default)s)")
+    _add_name(slow)
+    slow.set_defaults(run=_slow)
 
     export = commands.add_parser("export", help="write a lab to one file that can be handed out")
     export.add_argument("file", type=Path)
@@ -125,6 +132,21 @@ def _stop(args: argparse.Namespace) -> int:
         return 0
     machine.stop()
     print(f"lab {args.name!r} is stopped; nothing that was done in it is left")
+    return 0
+
+
+def _slow(args: argparse.Namespace) -> int:
+    started = find_running(store.check_name(args.name))
+    # Notebooks have the started lab, if there is one, and else one of their own each.
+    others = (machine for machine in running_machines() if machine.record.name == args.name)
+    machines = [started] if started is not None else list(others)
+    if not machines:
+        raise TargetError(f"no lab {args.name!r} is running", hint="ktrace-nb lab start")
+    for machine in machines:
+        machine.throttle_disk(args.iops, disk=args.disk)
+    pace = f"serves {args.iops} requests a second" if args.iops else "is as fast as it can be"
+    whose = "" if len(machines) == 1 else f" in {len(machines)} labs"
+    print(f"/mnt/{args.disk} {pace}{whose}")
     return 0
 
 

@@ -13,6 +13,12 @@ from pathlib import Path
 
 from ktrace_nb.lab.tools import require_tools, run_tool
 
+DISKS = {"ext3": "course.ext3", "ext4": "course.ext4", "slow": "course.ext4"}
+"""What lies on each disk for lessons, ``/dev/vdb`` and on; mounted below ``/mnt`` under the disk's name."""
+
+SLOW_IOPS = 25
+"""Requests that the slow disk serves in a second, unless it is told otherwise; an old hard disk does 100."""
+
 COURSE_MB = 48
 BLOCK = 4096
 DATE = 1735689600
@@ -40,19 +46,23 @@ def root_image(image: Path, folder: Path) -> None:
     )
 
 
-def course_image(image: Path, scratch: Path) -> None:
-    """An ext3 file system with a few files to read, for lessons on block I/O.
-
-    The kernel's ext4 driver serves it as ext3 (since Linux 4.3, commit
-    c290ea01abb7, "fs: Remove ext3 filesystem driver").
-    """
-    docs = scratch / "docs"
+def course_files(folder: Path) -> None:
+    """A few files to read, for lessons on file systems and disks."""
+    docs = folder / "docs"
     docs.mkdir(parents=True)
     for number in range(40):
         (docs / f"note{number:02d}.txt").write_text(f"note {number}, a line to be read\n" * 100 * number)
-    (scratch / "big.bin").write_bytes(bytes(range(256)) * (8 << 12))
-    (scratch / "README").write_text("Material for lessons. Changes are gone when the lab stops.\n")
-    _make(image, scratch, f"{COURSE_MB}M", "-t", "ext3", "-L", "course", "-O", "^resize_inode")
+    (folder / "big.bin").write_bytes(bytes(range(256)) * (8 << 12))
+    (folder / "README").write_text("Material for lessons. Changes are gone when the lab stops.\n")
+
+
+def course_image(image: Path, folder: Path) -> None:
+    """A file system of the kind that the image's name ends with, with room to write.
+
+    The kernel's ext4 driver serves ext3 as well (since Linux 4.3, commit
+    c290ea01abb7, "fs: Remove ext3 filesystem driver").
+    """
+    _make(image, folder, f"{COURSE_MB}M", "-t", image.suffix[1:], "-L", "course", "-O", "^resize_inode")
 
 
 def _measure(folder: Path) -> tuple[int, int]:

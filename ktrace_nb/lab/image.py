@@ -7,6 +7,7 @@
 ``initrd``             the initial ram disk, without the agent
 ``root.ext4``          the root file system, read-only in the guest
 ``course.ext3``        a second disk, material for lessons
+``course.ext4``        the same as ext4
 ====================== =======================================================
 """
 
@@ -26,9 +27,9 @@ from ktrace_nb.errors import MissingError, OptionError, TargetError
 from ktrace_nb.lab import store
 from ktrace_nb.progress import Progress, silent
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
-PARTS = ("vmlinux", "config", "initrd", "root.ext4", "course.ext3")
+PARTS = ("vmlinux", "config", "initrd", "root.ext4", "course.ext3", "course.ext4")
 
 
 @dataclass(frozen=True, slots=True)

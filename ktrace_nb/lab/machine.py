@@ -18,10 +18,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ktrace_nb.errors import AgentGoneError, TargetError
+from ktrace_nb.errors import AgentGoneError, OptionError, TargetError
 from ktrace_nb.lab import ports, store
 from ktrace_nb.lab.accel import Accelerator
 from ktrace_nb.lab.calls import Caller
+from ktrace_nb.lab.disks import DISKS
 from ktrace_nb.lab.facts import Facts
 from ktrace_nb.lab.failure import console_text, end_cause, hang_cause, lives, read_record
 from ktrace_nb.lab.launch import Leash
@@ -218,17 +219,28 @@ class LabMachine:
         ):
             yield qemu
 
-    def throttle_disk(self, operations_per_s: int, *, bytes_per_s: int = 0) -> None:
-        """Make the course disk slow, at once and for everybody; 0 lifts a limit.
+    def throttle_disk(self, operations_per_s: int, *, bytes_per_s: int = 0, disk: str = "slow") -> None:
+        """Make a disk slow, at once and for everybody; 0 lifts a limit.
 
         Args:
-            operations_per_s: Requests the disk serves in a second.
+            operations_per_s: Requests the disk serves in a second. The slow
+                disk begins with 25, the others without a limit.
             bytes_per_s: What it transfers in a second.
+            disk: ``"slow"``, ``"ext3"`` or ``"ext4"``, as it is called below ``/mnt``.
+
+        Raises:
+            OptionError: No such disk, or a limit below 0.
         """
+        if disk not in DISKS:
+            raise OptionError(f"the lab has no disk {disk!r}", hint=f"its disks are {', '.join(DISKS)}")
+        if min(operations_per_s, bytes_per_s) < 0:
+            raise OptionError(
+                f"a disk cannot serve {min(operations_per_s, bytes_per_s)} a second", hint="0 lifts the limit"
+            )
         with self.monitor() as qemu:
             qemu.command(
                 "block_set_io_throttle",
-                device="course",
+                device=disk,
                 **{"bps": bytes_per_s, "bps_rd": 0, "bps_wr": 0},
                 **{"iops": operations_per_s, "iops_rd": 0, "iops_wr": 0},
             )

@@ -1,7 +1,7 @@
 """QEMU's command line.
 
 A plain PC (i440FX) with one serial port for the kernel's messages, one
-virtio-serial bus for the agent, two virtio disks and no network device. A
+virtio-serial bus for the agent, four virtio disks and no network device. A
 template can only be resumed by the very same machine, so the parts that make
 up the machine are kept apart from paths and descriptors: they go into the
 template's key.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ktrace_nb.errors import OptionError
 from ktrace_nb.lab.accel import Accelerator
+from ktrace_nb.lab.disks import DISKS, SLOW_IOPS
 from ktrace_nb.lab.image import Image
 
 PORTS = 8
@@ -50,6 +51,7 @@ _KERNEL = (
     "mitigations=off",
     "audit=0",
     "lsm=bpf",  # programs can be attached to its hooks
+    "rcupdate.rcu_expedited=1",  # taking a kprobe away waits for RCU four times, 10 ms each otherwise
     f"initcall_blacklist={','.join(_SKIPPED)}",
 )
 _MESSAGES: Mapping[Accelerator, tuple[str, ...]] = {
@@ -90,7 +92,7 @@ def machine_options(shape: Shape) -> list[str]:
         f"virtserialport,bus=serial.0,nr={port + 1},chardev=port{port},name=ktrace.{port}"
         for port in (*range(PORTS), CONTROL)
     ]
-    devices += ["virtio-blk-pci,drive=root,serial=root", "virtio-blk-pci,drive=course,serial=course"]
+    devices += [f"virtio-blk-pci,drive={disk},serial={disk}" for disk in ("root", *DISKS)]
     words = [
         *("-name", "ktrace-lab", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
@@ -152,10 +154,11 @@ def command(
     for name, listener in listeners.items():
         identity = "monitor" if name == MONITOR else f"port{name.rpartition('.')[2]}"
         words += ["-chardev", f"socket,id={identity},fd={listener.fileno()},server=on,wait=off"]
-    for name, part, mode in (
-        ("root", "root.ext4", "readonly=on"),
-        ("course", "course.ext3", "snapshot=on"),
-    ):
+    modes = {"root": "readonly=on"}
+    if incoming:  # a boot need not wait for the slow disk
+        modes["slow"] = f"snapshot=on,throttling.iops-total={SLOW_IOPS}"
+    for name, part in {"root": "root.ext4", **DISKS}.items():
+        mode = modes.get(name, "snapshot=on")
         words += ["-drive", f"if=none,id={name},format=raw,file={_escaped(image.path(part))},{mode}"]
     if incoming:
         words += ["-incoming", "defer"]

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from ktrace_nb.errors import MissingError
+from ktrace_nb.lab.disks import DISKS
 from ktrace_nb.lab.tools import run_tool
 from ktrace_nb.lab.unpack import merged
 
@@ -21,7 +22,10 @@ _FILES = {
     "etc/exports": "",
     "etc/profile": 'PS1="lab# "\nexport PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin\n',
 }
-_FOLDERS = ("proc", "sys", "dev", "run", "tmp", "mnt", "root", "srv", "etc", "var/log", "var/lib/nfs")
+_FOLDERS = (
+    *("proc", "sys", "dev", "run", "tmp", "root", "srv", "etc", "usr/local/bin", "var/log", "var/lib/nfs"),
+    *(f"mnt/{disk}" for disk in DISKS),
+)
 
 
 def finish(root: Path) -> None:
@@ -33,9 +37,12 @@ def finish(root: Path) -> None:
     for name, place in (("var/run", "/run"), ("etc/mtab", "/proc/self/mounts")):
         if not (root / name).is_symlink():
             (root / name).symlink_to(place)
-    script = root / "usr/sbin/lab-init"
-    script.write_text((resources.files("ktrace_nb.lab") / "guest" / "lab-init").read_text())
-    script.chmod(0o755)
+    for source in (resources.files("ktrace_nb.lab") / "guest").iterdir():
+        folder = "usr/sbin" if source.name == "lab-init" else "usr/local/bin"
+        if source.name == "lab-init" or source.name.startswith("lesson"):
+            script = root / folder / source.name
+            script.write_text(source.read_text())
+            script.chmod(0o755)
     _link_busybox(root)
     _index_modules(root)
     _compile_library(root)

@@ -23,6 +23,8 @@ def running_machines() -> list[LabMachine]:
     """Every running machine of this user, oldest first; clears up after dead ones."""
     found = []
     for folder in store.runtime().glob("lab-*"):
+        if not folder.is_dir():
+            continue  # the lock of a lab whose name begins so
         if _forsaken(folder):
             _clear(folder)
             continue

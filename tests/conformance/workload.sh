@@ -1,5 +1,5 @@
 # A little of everything a script may wait for; about three seconds in the lab.
-mount -t ext3 /dev/vdb /mnt 2>/dev/null
+umount /mnt/ext3 2>/dev/null; mount -t ext3 /dev/vdb /mnt 2>/dev/null
 httpd -p 8080 -h /etc 2>/dev/null
 for round in 1 2 3; do
   dd if=/dev/zero of=/mnt/f bs=4k count=64 2>/dev/null; sync; cat /mnt/f >/dev/null

@@ -43,7 +43,7 @@ for page in range(50):
     os.preadv(fd, [memory], page * 4096)
 os.getpgid(0)
 said["irq"].append(counts("/proc/interrupts")), said["softirq"].append(counts("/proc/softirqs"))
-os.system("mount /dev/vdb /mnt; umount /mnt")
+os.system("umount /mnt/ext3; mount /dev/vdb /mnt/ext3")
 """
 
 TALK = """

@@ -104,7 +104,7 @@ for _ in range(20):
     time.sleep(0.002)
 said["killed"], said["stopped"], said["traced"] = killed, stopped, traced
 said["unlucky"], said["runner"] = unlucky, runner
-said["kthreads"] = os.system("mount /dev/vdb /mnt && umount /mnt")
+said["kthreads"] = os.system("umount /mnt/ext3 && mount /dev/vdb /mnt/ext3 && " * 2 + "true")
 said["switches"] = [int(line.split()[1]) for line in open("/proc/self/status") if "ctxt_switches" in line]
 """
 
@@ -205,7 +205,10 @@ def test_kernel_threads_stop(tasks: Fired) -> None:
     stop = tasks.of("scheduler.kthread_stop")
     assert [row["return_value"] for row in tasks.of("scheduler.kthread_stop.return")] == [0] * len(stop)
     threads = {row["thread_pid"] for row in stop}
-    assert threads <= {row["child_pid"] for row in tasks.of("scheduler.process_fork")}
+    # One is of the file system as the lab had it, one of the file system as it was mounted here.
+    made = {row["child_pid"] for row in tasks.of("scheduler.process_fork")}
+    assert threads & made
+    assert all(int(thread) < int(tasks.said["pid"]) for thread in threads - made)
     # The debugger waits for its process; so does who makes a thread.
     assert tasks.said["traced"] in {row["task_pid"] for row in tasks.of("scheduler.wait_task")}
 
