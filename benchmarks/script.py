@@ -24,7 +24,7 @@ from benchmarks.first_row import on_this_kernel
 from benchmarks.script_cost import Row
 from benchmarks.script_texts import DOCUMENTS, PAIRS, WALK, long_script
 from benchmarks.streaming_kit import Load, Rivals, median
-from ktrace_nb import engine
+from ktrace_nb import engine, starting
 from ktrace_nb.codegen.script import ScriptOptions, program_of
 from ktrace_nb.engine import Options
 from ktrace_nb.ir import script as ir
@@ -111,7 +111,7 @@ def stages(load: Load, rivals: Rivals, rounds: int) -> Iterator[Row]:
         target.connection.call("open", session=session._id)
         try:
             lap("open")
-            session._load()
+            starting.load(target.connection.call, session._id, built)
             lap("load")
             session._attach()
             lap("attach")

@@ -25,6 +25,7 @@ from ktrace_nb.engine import Options
 from ktrace_nb.governor import Limits
 from ktrace_nb.session import Session
 from ktrace_nb.source import Source
+from ktrace_nb.starting import load
 from ktrace_nb.targets.base import get_target
 
 
@@ -109,7 +110,7 @@ class OnDemand(Session):
         built = engine.compile_for(target, engine.lower(Source(text), options), options)
         session = cls("benchmark", target, engine.facts_of(target), built, Limits())
         target.connection.call("open", session=session._id)
-        session._load()
+        load(target.connection.call, session._id, built)
         session._attach()
         return session
 

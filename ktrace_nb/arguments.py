@@ -53,6 +53,57 @@ CELL_ARGUMENTS: tuple[Argument, ...] = (
 )
 """What a cell is compiled with, and where it goes."""
 
+WALK_ARGUMENTS: tuple[Argument, ...] = (
+    (
+        ("--calls",),
+        {
+            "action": "append",
+            "default": [],
+            "metavar": "PATTERN[,PATTERN...]",
+            "help": "record every call of these functions: 'ext4_*', '!ext4_es_*', 'vfs_*@fs/open.c', "
+            "':mod:nfs', 'module(\"ext3\").function(\"*\")'; may be repeated",
+        },
+    ),
+    (
+        ("--from",),
+        {
+            "action": "append",
+            "default": [],
+            "dest": "roots",
+            "metavar": "FUNCTION",
+            "help": "only calls made below calls of this function, itself included; may be repeated",
+        },
+    ),
+    (("--depth",), {"type": int, "metavar": "N", "help": "only so many levels; 1 is the outermost"}),
+    (("--errors",), {"action": "store_true", "help": "only calls that returned an error"}),
+    (("--longer",), {"metavar": "DURATION", "help": "only calls that took at least so long: 1ms, 50us"}),
+    (
+        ("--follow",),
+        {
+            "metavar": "OBJECT",
+            "help": "only calls with one object among their arguments: the name of a parameter (inode, the "
+            "first there is), FUNCTION:PARAMETER, or an address",
+        },
+    ),
+    (("--everyone",), {"action": "store_true", "help": "with -x or -c: calls of all other processes too"}),
+    (
+        ("--means",),
+        {
+            "choices": ("kprobe_multi", "fentry", "function_graph", "kprobe"),
+            "help": "how functions are seen (default: the best this kernel has)",
+        },
+    ),
+    (("--yes",), {"action": "store_true", "dest": "insist", "help": "record however many functions it is"}),
+    (
+        ("--text",),
+        {
+            "choices": ("indent", "tree", "none"),
+            "help": "calls as text: as SystemTap's thread_indent does, as a tree, or not (default: indent)",
+        },
+    ),
+)
+"""Which calls are recorded, and how; see :mod:`ktrace_nb.lang.calls`."""
+
 RUN_ARGUMENTS: tuple[Argument, ...] = (
     (("--for",), {"dest": "duration", "metavar": "DURATION", "help": "end after this long: 10s, 500ms, 2m"}),
     (
@@ -90,7 +141,7 @@ def options_of(args: argparse.Namespace, *, name: str, target: str, language: st
     """What the engine is told.
 
     Args:
-        args: With what the two tables above declare, or only the first.
+        args: With what the tables above declare, that of running left aside or not.
         name: Of the session.
         target: Where to unless ``--target`` says so.
         language: The cell's unless ``--lang`` says so.
@@ -106,6 +157,7 @@ def options_of(args: argparse.Namespace, *, name: str, target: str, language: st
         "every_s": ("every", parse_duration),
         "max_rate": ("max_rate", parse_rate),
         "max_cpu": ("max_cpu", parse_share),
+        "longer_s": ("longer", parse_duration),
     }
     given: dict[str, Any] = {
         field: parse(text)
@@ -124,8 +176,23 @@ def options_of(args: argparse.Namespace, *, name: str, target: str, language: st
         script_limits=tuple(map(_limit, args.limits)),
         script_globals=tuple(map(_value, args.values)),
         over=getattr(args, "over", "sample"),
+        calls=tuple(args.calls),
+        roots=tuple(args.roots),
+        depth=_depth(args.depth),
+        errors=args.errors,
+        follow=args.follow or "",
+        everyone=args.everyone,
+        means=args.means or "",
+        insist=args.insist,
+        text=args.text or "",
         **given,
     )
+
+
+def _depth(depth: int | None) -> int:
+    if depth is not None and depth < 1:
+        raise OptionError(f"--depth {depth}: expected a number of levels, 1 or more")
+    return depth or 0
 
 
 def _limit(text: str) -> tuple[str, int]:

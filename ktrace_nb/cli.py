@@ -10,14 +10,25 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ktrace_nb import __version__
-from ktrace_nb.arguments import CELL_ARGUMENTS, RUN_ARGUMENTS, SHOW_ARGUMENT, Argument, options_of
+from ktrace_nb.arguments import (
+    CELL_ARGUMENTS,
+    RUN_ARGUMENTS,
+    SHOW_ARGUMENT,
+    WALK_ARGUMENTS,
+    Argument,
+    options_of,
+)
 from ktrace_nb.errors import KTraceError, OptionError
 
 DONE, FAILED, USAGE = 0, 1, 2
+
+_USAGE = "%(prog)s [OPTION ...] [FILE | -e CODE | --calls PATTERN] [ARG ...]"
+# argparse would put the names of thirty options in front of each mistake.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,8 +56,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if "code" in args:
         words = [*([args.file] if args.file is not None else []), *args.arguments, *rest]
+        if args.code is None and not words and args.calls:
+            args.code = ""  # the patterns are the cell
         if args.code is None and not words:
-            parser.error("the following arguments are required: file")
+            parser.error("expected a file, -e CODE or --calls PATTERN")
         args.file, args.arguments = (None, words) if args.code is not None else (words[0], words[1:])
     return args
 
@@ -63,14 +76,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ktrace-nb {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run a cell from a file and print what it puts out")
+    run = commands.add_parser("run", usage=_USAGE, help="run a cell from a file and print what it puts out")
     _add_cell(run)
     _add(run, RUN_ARGUMENTS)
     run.add_argument("--frames", type=Path, metavar="DIR", help="write every frame as NAME.parquet there")
+    run.add_argument(
+        "--export",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write the calls of --calls: FILE.json (Perfetto), .json.gz, .folded (flame graph), .dot, "
+        ".svg, .txt; may be repeated",
+    )
     run.add_argument("-q", "--quiet", action="store_true", help="do not pass on what the -c command prints")
     run.set_defaults(run=_run)
 
-    check = commands.add_parser("check", help="try a cell up to a stage, without running it")
+    check = commands.add_parser("check", usage=_USAGE, help="try a cell up to a stage, without running it")
     _add_cell(check)
     check.add_argument("--stage", choices=STAGES, default="compile", help="how far (default: %(default)s)")
     check.add_argument("--json", action="store_true", help="the findings as JSON on stdout")
@@ -98,6 +119,7 @@ def _add_cell(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-e", dest="code", metavar="CODE", help="the cell itself, in place of a file")
     parser.add_argument("arguments", nargs="*", metavar="ARG", help="arguments of a script: its $1, @1")
     _add(parser, CELL_ARGUMENTS)
+    _add(parser, WALK_ARGUMENTS)
 
 
 def _add(parser: argparse.ArgumentParser, arguments: Sequence[Argument]) -> None:
@@ -117,6 +139,11 @@ def _cell(args: argparse.Namespace) -> tuple[Any, Any]:
         source, stem, suffix = Source(sys.stdin.read(), "stdin"), "trace", ""
     else:
         path = Path(args.file)
+        if args.calls and path.suffix in SUFFIXES:
+            raise OptionError(
+                f"--calls and a program, {path.name}: one of them at a time",
+                hint="beside --calls a file holds more patterns, e.g. ext3.txt",
+            )
         source, stem, suffix = Source(_text(path), path.name), path.stem, path.suffix
     language = SUFFIXES.get(suffix) or language_of(source.text)
     return source, options_of(args, name=stem, target=DEFAULT_TARGET, language=language)
@@ -149,8 +176,11 @@ def _run(args: argparse.Namespace) -> int:
     from ktrace_nb.engine import start
     from ktrace_nb.export import write_frames
     from ktrace_nb.report import loss_text, session_text
+    from ktrace_nb.stream.calls.export import check_file
 
     source, options = _cell(args)
+    for file in args.export:
+        check_file(file)  # before there is anything to lose
     with _progress() as progress:
         session = start(source, options, progress=progress)
     seen = _Passed()
@@ -165,6 +195,8 @@ def _run(args: argparse.Namespace) -> int:
     sys.stdout.flush()
     if args.frames:
         write_frames(session, args.frames)
+    for file in args.export:
+        session.export(file)
     for line in [*session.notes, loss_text(session)]:
         if line:
             print(line, file=sys.stderr)
@@ -175,15 +207,22 @@ def _run(args: argparse.Namespace) -> int:
     return FAILED if session.workload_status else DONE
 
 
+@dataclass
 class _Passed:
     """How much of each stream was passed on."""
 
-    stdout = stderr = lines = 0
+    stdout: int = 0
+    stderr: int = 0
+    lines: int = 0
 
 
 def _pass_on(session: Any, seen: _Passed, *, quiet: bool) -> None:
-    lines, seen.lines = session.outputs.lines_after(seen.lines)
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    while True:
+        before = seen.lines
+        lines, seen.lines = session.outputs.lines_after(before)
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        if seen.lines == before:
+            break
     if not quiet:
         out, err = session.stdout, session.stderr
         sys.stdout.write(out[seen.stdout :])
@@ -198,7 +237,8 @@ STAGES = ("parse", "type", "compile", "load", "attach")
 
 
 def _check(args: argparse.Namespace) -> int:
-    findings: dict[str, Any] = {"file": args.file or "-e", "stage": args.stage, "ok": False, "problems": []}
+    name = args.file or ("-e" if args.code else "--calls")
+    findings: dict[str, Any] = {"file": name, "stage": args.stage, "ok": False, "problems": []}
     try:
         with _progress() as progress:
             _try_stages(args, findings, progress)

@@ -73,9 +73,9 @@ def near(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     close = get_close_matches(name, names, n=count, cutoff=0.75) if len(names) < 5000 else []
     if len(close) < count:
         # difflib is quadratic: over a kernel's 60,000 functions look only at
-        # names that share a beginning or contain the name.
-        stem = name[: max(3, len(name) // 2)]
-        pool = [k for k in names if k.startswith(stem) or (len(name) > 3 and name in k)]
+        # names that share a beginning or an end, or contain the name.
+        stem, tail = name[: max(3, len(name) // 2)], name[min(len(name) - 3, len(name) // 2) :]
+        pool = [k for k in names if k.startswith(stem) or (len(name) > 3 and (k.endswith(tail) or name in k))]
         close += [k for k in get_close_matches(name, pool, n=count, cutoff=0.6) if k not in close]
     return close[:count]
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ktrace_nb.codegen import calls as calls_codegen
 from ktrace_nb.codegen.script import ScriptOptions, program_of
 from ktrace_nb.compiler.build import Built, build
 from ktrace_nb.compiler.cache import CompileCache
@@ -23,6 +24,8 @@ from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.kernel.symbols import module_names
 from ktrace_nb.lang.c.cell import parse as parse_c
 from ktrace_nb.lang.c.lower import lower as lower_c
+from ktrace_nb.lang.calls.lower import Wish
+from ktrace_nb.lang.calls.lower import lower as lower_calls
 from ktrace_nb.lang.stap.script import compile_script
 from ktrace_nb.progress import Progress, silent
 from ktrace_nb.session import Session
@@ -53,7 +56,47 @@ class Options(Limits):
     script_globals: tuple[tuple[str, str], ...] = ()
     """Of a script: first values of its globals, by name."""
     every_s: float = EVERY_S
+    calls: tuple[str, ...] = ()
+    """Functions whose calls are recorded, as patterns; the cell may have more."""
+    roots: tuple[str, ...] = ()
+    """Of calls: only below calls of these functions."""
+    depth: int = 0
+    """Of calls: only so many levels, 1 is the outermost; 0 is all."""
+    errors: bool = False
+    """Of calls: only those that returned an error."""
+    longer_s: float = 0.0
+    """Of calls: only those that took at least so long."""
+    follow: str = ""
+    """Of calls: only those with one object among their arguments."""
+    everyone: bool = False
+    """Of calls: those of all processes, also where ``pid`` or ``command`` names one."""
+    means: str = ""
+    """Of calls: how functions are seen; empty for the best there is."""
+    insist: bool = False
+    """Of calls: however many functions it is."""
+    text: str = ""
+    """Of calls: how they are printed, ``indent``, ``tree`` or ``none``."""
 
+    @property
+    def spoken(self) -> str:
+        """The cell's language: patterns of calls are one of their own."""
+        return CALLS if self.calls else self.language
+
+
+CALLS = "calls"
+"""The language of patterns of functions."""
+
+_OF_CALLS = {
+    "roots": "--from",
+    "depth": "--depth",
+    "errors": "--errors",
+    "longer_s": "--longer",
+    "follow": "--follow",
+    "everyone": "--everyone",
+    "means": "--means",
+    "insist": "--yes",
+    "text": "--text",
+}
 
 Facts = Callable[[], KernelFacts]
 """Gives what is known of the kernel a cell is for; asked only where that matters."""
@@ -85,7 +128,35 @@ def _lower_stap(source: Source, options: Options, facts: Facts) -> Program:
     return replace(program_of(compiled.placed, kinds), problems=compiled.problems, tree=compiled.text)
 
 
-LANGUAGES: dict[str, Callable[[Source, Options, Facts], Program]] = {"c": _lower_c, "stap": _lower_stap}
+def _lower_calls(source: Source, options: Options, facts: Facts) -> Program:
+    if options.attach:
+        raise OptionError("--attach is for C cells", hint="--calls says which functions are recorded")
+    if options.arguments:
+        raise OptionError("patterns of calls take no arguments")
+    named = options.pid is not None or options.command is not None
+    wish = Wish(
+        calls=options.calls,
+        roots=options.roots,
+        depth=options.depth,
+        errors=options.errors,
+        longer_ns=round(1e9 * options.longer_s),
+        follow=options.follow,
+        tracked=named and not options.everyone,
+        means=options.means,
+        insist=options.insist,
+    )
+    walk, problems = lower_calls(source, wish, facts())
+    kinds = calls_codegen.WalkOptions(
+        capped=options.max_rate is not None, throttled=options.max_cpu is not None
+    )
+    return replace(calls_codegen.program_of(walk, facts(), kinds), problems=problems)
+
+
+LANGUAGES: dict[str, Callable[[Source, Options, Facts], Program]] = {
+    "c": _lower_c,
+    "stap": _lower_stap,
+    CALLS: _lower_calls,
+}
 """Languages of cells by the name ``--lang`` takes."""
 
 SUFFIXES = {".c": "c", ".stp": "stap"}
@@ -143,9 +214,10 @@ def lower(source: Source, options: Options, *, progress: Progress = silent) -> P
     """
     if options.language not in LANGUAGES:
         raise OptionError(f"no language {options.language!r}", hint=f"one of {', '.join(sorted(LANGUAGES))}")
-    return LANGUAGES[options.language](
-        source, options, lambda: facts_of(get_target(options.target, progress))
-    )
+    unfit = [flag for field, flag in _OF_CALLS.items() if getattr(options, field)]
+    if unfit and options.spoken != CALLS:
+        raise OptionError(f"{unfit[0]} is for calls", hint="--calls 'ext4_*' says of which functions")
+    return LANGUAGES[options.spoken](source, options, lambda: facts_of(get_target(options.target, progress)))
 
 
 def compile_for(target: Target, program: Program, options: Options, *, use_cache: bool = True) -> Built:
@@ -197,6 +269,7 @@ def start(source: Source, options: Options, *, progress: Progress = silent) -> S
         options,
         every_s=options.every_s,
         target_pid=options.pid or 0,
+        text=options.text,
     )
     session.start()
     return session

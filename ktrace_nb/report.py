@@ -32,12 +32,26 @@ def session_text(session: Session) -> str:
     """Every output of a session as text, those without rows left out.
 
     A script prints what it wants seen; of it only the globals that it never reads are left to be shown.
+    Calls are printed as they come; of them the functions are.
     """
     names = session.outputs.names
+    if session.built.program.walk is not None:
+        return functions_text(session)
     if session.built.program.script is not None:
         names = unread_globals(session.built.program.script.script)
     parts = [frame_text(session, name) for name in names if len(session.frame(name))]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def functions_text(session: Session, *, max_rows: int = 20) -> str:
+    """Of a walk the functions that were called, those first in which most time went by."""
+    frame = session.frame("functions")
+    called = frame[frame["count"] > 0].sort_values("self_ns", ascending=False, kind="stable")
+    shown = called[["count", "errors", "self_ns", "total_ns", "p50_ns", "max_ns"]]
+    walk = session.built.program.walk
+    known = len(walk.functions) if walk else len(frame)
+    title = f"functions: {len(called):,} of {known:,} have recorded calls\n"
+    return title + (table_text(shown, max_rows) + "\n" if len(called) else "")
 
 
 def loss_text(session: Session) -> str:

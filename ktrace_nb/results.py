@@ -7,7 +7,8 @@ serves a session that runs, one that is over, and one whose target is gone.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -15,6 +16,10 @@ import pyarrow as pa
 
 from ktrace_nb.compiler.build import Built
 from ktrace_nb.diagnostics import near_hint
+from ktrace_nb.errors import OptionError
+from ktrace_nb.stream.calls.below import with_below
+from ktrace_nb.stream.calls.export import write_calls
+from ktrace_nb.stream.calls.folded import Weight
 from ktrace_nb.stream.ledger import summary
 from ktrace_nb.stream.outputs import Outputs
 from ktrace_nb.stream.window import Events
@@ -45,6 +50,7 @@ class Results:
         """Why the session ended; empty while it runs."""
         self.attached_ns = 0
         """``CLOCK_MONOTONIC`` of the target when everything was attached."""
+        self._selected: tuple[int, ...] = ()
         self.counted_ns = 0
         """The same when its counts were read last."""
 
@@ -129,6 +135,45 @@ class Results:
             KeyError: No such output.
         """
         return pa.Table.from_pandas(self.frame(name).reset_index())
+
+    def export(self, path: str | Path, *, weight: Weight = "ns") -> Path:
+        """Write the recorded calls to a file for another program: Perfetto, a flame graph, Graphviz.
+
+        Args:
+            path: Where to; its end says in which form, ``walk.json`` for Perfetto; see
+                :func:`ktrace_nb.stream.calls.export.write_calls`.
+            weight: Of folded stacks: ``"ns"``, self time, or ``"count"``, calls.
+
+        Returns:
+            The file written.
+
+        Raises:
+            OptionError: The session records no calls, or there is no such form.
+            MissingError: Graphviz is asked for and not installed.
+            KTraceError: The file cannot be written.
+        """
+        if "calls" not in self.outputs.names:
+            raise OptionError(
+                f"session {self.name!r} recorded no calls", hint="%%ktrace --calls 'ext4_*' records them"
+            )
+        return write_calls(self.frame("calls"), path, weight=weight)
+
+    def select(self, calls: Sequence[int]) -> None:
+        """Have some calls be :attr:`selected`; what a click in a view of calls does.
+
+        Args:
+            calls: Index of the frame ``calls``.
+        """
+        self._selected = tuple(calls)
+
+    @property
+    def selected(self) -> pd.DataFrame:
+        """The rows of ``calls`` that were clicked in a view last, and of what they called; none if none was.
+
+        Raises:
+            KeyError: The session records no calls.
+        """
+        return with_below(self.frame("calls"), self._selected)
 
     def _named(self, name: str | None, names: list[str], what: str) -> str:
         if name is None and len(names) == 1:
@@ -217,12 +262,15 @@ class Results:
         """Remarks worth reading: compiler warnings, silent probes."""
         problems = (*self.built.problems, *self.outputs.problems)
         found = [line for problem in problems for line in problem.lines(problem.severity)]
+        walk = self.built.program.walk
+        if walk is not None:
+            found.append(f"note: {walk.why}")
         found += [
             f"note: every session has something named {name!r}; the table is {self.name}[{name!r}]"
             for name in self.outputs.names
             if name in self.__dict__ or hasattr(type(self), name)
         ]
-        if self.state == "done":
+        if self.state == "done" and walk is None:
             reasons = self.outputs.silences
             for name in self._silent:
                 why = f": {reasons[name]}" if reasons.get(name) else ""

@@ -13,17 +13,13 @@ import datetime
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ktrace_nb.compiler.build import Built
-from ktrace_nb.compiler.verifier import verifier_error
 from ktrace_nb.errors import (
     AgentGoneError,
-    CellError,
     KTraceError,
-    LoadError,
-    ProbeNotFoundError,
     RemoteError,
     StreamError,
     TargetError,
@@ -31,18 +27,22 @@ from ktrace_nb.errors import (
 from ktrace_nb.governor import Governor, Limits
 from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.results import Results, State
+from ktrace_nb.starting import attach, load, load_error
+from ktrace_nb.stream.calls.outputs import WalkOutputs
+from ktrace_nb.stream.calls.run import WalkRun
 from ktrace_nb.stream.history import EVERY_S
 from ktrace_nb.stream.outputs import Outputs
 from ktrace_nb.stream.script.port import Port
 from ktrace_nb.stream.script.runtime import ScriptRun
 from ktrace_nb.targets.base import Target
-from ktrace_nb.wire.bundle import LEDGER, encode_bundle
+from ktrace_nb.wire.bundle import LEDGER
 
 SNAPSHOT_S = 0.2
 """How often maps are read while a session runs, at most."""
 
 _FIRST_SNAPSHOTS_S = (0.0, 0.02, 0.05, 0.1)
 _ANSWER_S = 10.0
+_ATTACH_S = 120.0
 _DETACH_S = 0.05
 _COLLECT_BYTES = 1 << 23
 
@@ -60,7 +60,9 @@ class Session(Results):
         built: The compiled cell.
         limits: When it ends by itself, and what it may cost.
         every_s: Seconds between snapshots of maps that are kept.
-        target_pid: What ``target()`` of a script gives where there is no command; 0 for none.
+        target_pid: What ``target()`` of a script gives where there is no command, and whose calls are
+            recorded besides those of the command; 0 for none.
+        text: How calls are printed: ``indent`` (also if empty), ``tree`` or ``none``.
     """
 
     def __init__(
@@ -73,9 +75,11 @@ class Session(Results):
         *,
         every_s: float = EVERY_S,
         target_pid: int = 0,
+        text: str = "",
     ) -> None:
         self._id = f"{name}.{next(_numbers)}"
         self._script: ScriptRun | None = None
+        self._walk: WalkRun | None = None
         outputs: Outputs
         if built.program.script is not None:
             port = Port(
@@ -83,6 +87,9 @@ class Session(Results):
             )
             self._script = ScriptRun(built.program, built.bundle, facts, port, every_s=every_s)
             outputs = self._script.outputs
+        elif built.program.walk is not None:
+            outputs = calls = WalkOutputs(built.bundle, built.program, facts, every_s=every_s, text=text)
+            self._walk = WalkRun(built.program.walk, calls, target.connection.call, self._id)
         else:
             outputs = Outputs(
                 built.bundle,
@@ -127,20 +134,22 @@ class Session(Results):
         call = self.target.connection.call
         try:
             call("open", session=self._id)
-            self._load()
+            load(call, self._id, self.built)
             self._tell_limits()
-            if self._script is None:
+            if self._script is not None:
+                self._start_script(self._script)
+            elif self._walk is not None:
+                self._start_walk(self._walk)
+            else:
                 self._attach()
                 self._start_clock()
                 if self.limits.command is not None:
                     self._start_command(held=False)
-            else:
-                self._start_script(self._script)
         except KTraceError as problem:
             self._let_go()
             self._end("failed", problem.message)
             self._over.set()
-            raise _as_load_error(problem) if isinstance(problem, RemoteError) else problem from None
+            raise load_error(problem) if isinstance(problem, RemoteError) else problem from None
         except BaseException:
             # An interrupt: the user gets the prompt back, the agent lets go by itself.
             self.target.connection.post("close", session=self._id)
@@ -177,16 +186,27 @@ class Session(Results):
         if self.limits.command is not None:
             self.target.connection.call("go", session=self._id)
 
+    def _start_walk(self, walk: WalkRun) -> None:
+        """Have the workload wait until everything that it does is seen."""
+        processes = [self._target_pid] if self._target_pid else []
+        if self.limits.command is not None:
+            processes.append(self._start_command(held=True))
+        walk.track(processes)
+        self.attached_ns = walk.attached(self._attach(), processes)
+        self._start_clock()
+        if self.limits.command is not None:
+            self.target.connection.call("go", session=self._id)
+
     def try_out(self, *, attach: bool) -> None:
         """Load, attach if asked to, and let go again; raises what :meth:`start` does."""
         call = self.target.connection.call
         try:
             call("open", session=self._id)
-            self._load()
+            load(call, self._id, self.built)
             if attach:
                 self._attach()
         except RemoteError as problem:
-            raise _as_load_error(problem) from None
+            raise load_error(problem) from None
         finally:
             self._let_go()
             self._end("done", "tried out")
@@ -202,36 +222,17 @@ class Session(Results):
         with contextlib.suppress(TargetError):
             self.target.connection.call("close", session=self._id, timeout_s=self._patience_s)
 
-    def _load(self) -> None:
-        bundle = self.built.bundle
-        try:
-            self.target.connection.call("load", encode_bundle(bundle), session=self._id, timeout_s=120)
-        except RemoteError as error:
-            if error.code != "verifier":
-                raise
-            definition = next(p for p in bundle.programs if p.name == error.fields["program"])
-            log = str(error.fields.get("log", ""))
-            raise verifier_error(log, error.message, self.built.program, definition) from None
-
     def _tell_limits(self) -> None:
         if self.built.program.capped or self.built.program.throttled:
             control = self._governor.control.encode()
             self.target.connection.call("control", control, session=self._id)
 
-    def _attach(self) -> None:
-        try:
-            reply = self.target.connection.call("attach", session=self._id, timeout_s=120)
-            self.attached_ns = int(reply.head["monotonic_ns"])
-        except RemoteError as error:
-            index = error.fields.get("point")
-            if not isinstance(index, int):
-                raise
-            request = self.built.plan.requests[index]
-            if error.code == "no_symbol":
-                what, name = f"{request.kind} target", str(error.fields.get("name"))
-                known = [str(k) for k in error.fields.get("known", ())]
-                raise ProbeNotFoundError(what, name, request.source, request.span, known) from None
-            raise CellError(error.message, request.source, request.span, hint=_attach_hint(error)) from None
+    def _attach(self) -> Mapping[str, Any]:
+        """Attach everything; gives the head of the agent's reply."""
+        timeout_s = _ATTACH_S + self._patience_s
+        head, self.built = attach(self.target.connection.call, self._id, self.built, timeout_s=timeout_s)
+        self.attached_ns = int(head["monotonic_ns"])
+        return head
 
     # --- the collecting thread -------------------------------------------------------
 
@@ -256,6 +257,9 @@ class Session(Results):
     def _tell(self) -> None:
         """Make the end known: who waits goes on when all others have been told."""
         try:
+            if self._walk and self.state == "failed":
+                with contextlib.suppress(StreamError):
+                    self._walk.finish(self.counted_ns)
             while call := self._next_to_tell():
                 call()
         finally:
@@ -287,6 +291,8 @@ class Session(Results):
             reason = self._govern() or (script.ending if script else "") or self._reason_to_end()
         if script:
             script.hold()
+        if self._walk:
+            self._walk.hold()
         self.target.connection.call("detach", session=self._id, timeout_s=6 * self._patience_s)
         while self._ask(True, 0.0):
             if script:
@@ -294,6 +300,8 @@ class Session(Results):
         if script:
             script.finish()
             self._ask(True, 0.0)
+        if self._walk:
+            self._walk.finish(self.counted_ns)
         self.target.connection.call("close", session=self._id)
         self._end(
             "failed" if script and script.failed else "done",
@@ -438,8 +446,9 @@ class Session(Results):
 
     @property
     def remark(self) -> str:
-        """What is held back to stay within the limits, or which probes are silent and why; or empty."""
-        return self._governor.remark or self.silence
+        """What is held back to stay within limits, how calls are seen, which probes are silent; or empty."""
+        walk = self.built.program.walk
+        return self._governor.remark or (walk.why if walk else self.silence)
 
     def __repr__(self) -> str:
         hits = sum(p.hits for p in self.outputs.programs.values())
@@ -451,24 +460,3 @@ class Session(Results):
 def _name_all(facts: KernelFacts, addresses: Any) -> list[str]:
     found = facts.symbols.resolve_all(addresses)
     return [str(s) if s else f"{a:#x}" for s, a in zip(found, addresses, strict=True)]
-
-
-def _as_load_error(error: RemoteError) -> KTraceError:
-    if error.code == "workload":
-        return KTraceError(error.message)
-    hint = None
-    if error.fields.get("errno") in ("EPERM", 1):
-        hint = "the agent lacks the privilege; run it as root"
-    return LoadError(error.message, hint=hint)
-
-
-def _attach_hint(error: RemoteError) -> str | None:
-    number = error.fields.get("errno")
-    return {
-        1: "the agent lacks the privilege; run it as root",
-        2: "the function cannot be probed: it is not there, inlined, or in a module that is not loaded",
-        22: "the kernel does not allow a probe here",
-        99: "the kernel has several functions of this name; a tracepoint or fentry names one exactly",
-        524: "this kernel was built without this kind of probe; --target lab has it",
-        95: "this kernel was built without this kind of probe; --target lab has it",
-    }.get(number if isinstance(number, int) else 0)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ktrace_nb.compiler.build import Built
 from ktrace_nb.compiler.disasm import disassemble
 from ktrace_nb.errors import OptionError
+from ktrace_nb.ir.calls import Walk
 from ktrace_nb.ir.program import Program
 from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.script_listing import placed_text
@@ -19,18 +20,23 @@ def show_program(stage: str, program: Program) -> str | None:
     """One stage as text, as far as it can be told before anything is compiled; None if it cannot.
 
     Args:
-        stage: ``ast`` (the tree of a script), or ``ir`` of a script; all others take compiling.
+        stage: ``ast`` (the tree of a script), ``ir`` of a script, or ``facts`` of patterns of calls (the
+            functions they mean); all others take compiling.
         program: The cell.
 
     Raises:
         OptionError: ``ast`` of a cell in C.
     """
+    if stage == "ast" and program.walk is not None:
+        raise OptionError("patterns of calls have no tree", hint="--show facts lists what they mean")
     if stage == "ast" and program.script is None:
         raise OptionError("a C cell has no tree of its own", hint="--show c is what bcc is given")
     if stage == "ast":
         return program.tree
     if stage == "ir" and program.script is not None:
         return placed_text(program.script)
+    if stage == "facts" and program.walk is not None:
+        return _functions(program.walk)
     return None
 
 
@@ -55,8 +61,33 @@ def _c(built: Built, _: Btf) -> str:
     return f"/* the kernel's types */\n{types.strip()}\n\n/* the cell */\n{built.text.strip()}\n"
 
 
+def _functions(walk: Walk) -> str:
+    """What patterns came to."""
+    lines = [walk.why, f"{len(walk.functions):,} recorded"]
+    lines += [f"  {f.name} [{f.module}]" if f.module else f"  {f.name}" for f in walk.functions]
+    if walk.left_out:
+        lines.append(f"{len(walk.left_out):,} left out")
+        lines += [f"  {left.name}: {left.reason}" for left in walk.left_out]
+    return "\n".join(lines) + "\n"
+
+
+def _focus(walk: Walk) -> list[str]:
+    """Which calls are wanted."""
+    focus = walk.focus
+    wishes = {
+        "below": ", ".join(focus.roots),
+        "levels": str(focus.depth or ""),
+        "errors only": "yes" if focus.errors else "",
+        "at least": f"{focus.longer_ns:,} ns" if focus.longer_ns else "",
+        "with": focus.follow,
+        "tracked processes only": "yes" if focus.tracked else "",
+    }
+    return [f"{what}: {wish}" for what, wish in wishes.items() if wish]
+
+
 def _ir(built: Built, _: Btf) -> str:
-    lines = []
+    walk = built.program.walk
+    lines = [f"means: {walk.why}", *_focus(walk)] if walk else []
     for program in built.bundle.programs:
         lines.append(f"program {program.name}: {len(program.insns) // 8} instructions")
         for point in built.bundle.attach:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def load(shell: InteractiveShell) -> None:
     """Register the magics, their completion, and how a session is shown."""
+    from ktrace_nb.magics.bodiless import register as register_bodiless
     from ktrace_nb.magics.cell import KTraceMagics
     from ktrace_nb.magics.completion import register
     from ktrace_nb.magics.source import picture
@@ -20,5 +21,6 @@ def load(shell: InteractiveShell) -> None:
 
     shell.register_magics(KTraceMagics)
     register(shell)
+    register_bodiless(shell)
     assert shell.display_formatter is not None
     shell.display_formatter.mimebundle_formatter.for_type(Session, lambda session, **_: picture(session))

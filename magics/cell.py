@@ -45,6 +45,10 @@ class KTraceMagics(Magics):
         ``NAME.ledger``. What stands behind ``--`` are a script's arguments.
         On one line, ``%ktrace [options] -e CODE`` does the same.
 
+        ``%%ktrace NAME --calls 'ext4_*' [options]``, with more patterns below it or
+        nothing, and ``%ktrace NAME --calls 'ext4_*' [options]`` on one line, record
+        every call of these functions: ``NAME.calls``, ``NAME.functions``.
+
         ``%%ktrace NAME --piece`` keeps the cell as a piece of the script NAME;
         ``%ktrace run NAME [options]`` runs its pieces together, ``pieces [NAME]``
         lists and ``drop NAME [N]`` forgets them.
@@ -59,8 +63,11 @@ class KTraceMagics(Magics):
                 if word in COMMANDS:
                     return COMMANDS[word](self, rest)
             args = parse_line(line)
+            if cell is None and args.code is None and args.calls:
+                cell = ""  # the patterns are the cell
             if cell is None and args.code is None:
-                raise UsageError(f"%ktrace: expected {', '.join(COMMANDS)} or -e CODE, found {line!r}")
+                words = ", ".join(COMMANDS)
+                raise UsageError(f"%ktrace: expected {words}, --calls or -e CODE, found {line!r}")
             if cell is not None and args.code is not None:
                 raise UsageError("%%ktrace: the cell is the program; -e is for %ktrace on one line")
             source = Source(args.code if cell is None else cell)
@@ -73,6 +80,7 @@ class KTraceMagics(Magics):
     def run_pieces(self, line: str) -> None:
         """``%ktrace run NAME [options]``."""
         args = parse_line(line)
+        _refuse_calls(args)
         source = pieces.script(args.name)
         if args.show:
             self._show(source, args)
@@ -80,6 +88,7 @@ class KTraceMagics(Magics):
             self._run(source, args)
 
     def _keep(self, source: Source, args: argparse.Namespace) -> None:
+        _refuse_calls(args)
         options = replace(self._options(source, args), language="stap")
         if args.lang not in (None, "stap"):
             raise UsageError("%%ktrace: only scripts can be made of pieces")
@@ -129,3 +138,8 @@ class KTraceMagics(Magics):
                 built = engine.compile_for(target, program, options)
                 shown = show(args.show, built, engine.facts_of(target).btf)
         print(shown, end="")
+
+
+def _refuse_calls(args: argparse.Namespace) -> None:
+    if args.calls:
+        raise UsageError("%ktrace: pieces make a script; --calls needs none, so leave out one of them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
@@ -60,6 +61,8 @@ def complete(current: str, previous: str, *, first: bool, line: bool) -> list[st
         found = list(LANGUAGES)
     elif previous == "--attach":
         found = _attach(current)
+    elif previous in ("--calls", "--from"):
+        found = _functions(current)
     elif option_choices(previous):
         found = option_choices(previous)
     elif previous == "stop" and line:
@@ -74,6 +77,17 @@ def complete(current: str, previous: str, *, first: bool, line: bool) -> list[st
     else:
         found = [*(_COMMANDS if first and line else ()), *option_words()]
     return [word for word in found if word.startswith(current)][:_MOST]
+
+
+def _functions(current: str) -> list[str]:
+    """Functions for the last pattern of several, from the kernels that are known already."""
+    match = re.fullmatch(r"(?P<before>(?:.*,)?[\"'!]*)(?P<beginning>[\w.]*)", current)
+    if match is None:
+        return []
+    names: set[str] = set()
+    for facts in known_facts():
+        names.update(facts.functions_matching(f"{match['beginning']}*"))
+    return [match["before"] + name for name in sorted(names)]
 
 
 def _attach(current: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser, argument, magic_arguments
 
-from ktrace_nb.arguments import CELL_ARGUMENTS, RUN_ARGUMENTS, SHOW_ARGUMENT, Argument
+from ktrace_nb.arguments import CELL_ARGUMENTS, RUN_ARGUMENTS, SHOW_ARGUMENT, WALK_ARGUMENTS, Argument
 from ktrace_nb.magics.source import VIEWS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,6 +21,7 @@ _ARGUMENTS: tuple[Argument, ...] = (
     (("name",), {"nargs": "?", "default": DEFAULT_NAME, "help": "name of the session, and of its variable"}),
     *RUN_ARGUMENTS,
     *CELL_ARGUMENTS,
+    *WALK_ARGUMENTS,
     (("--view",), {"choices": VIEWS, "default": "auto", "help": "what to show (default: auto)"}),
     SHOW_ARGUMENT,
     (("-o",), {"dest": "variable", "metavar": "VAR", "help": "bind the session to this variable instead"}),

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ktrace_nb.magics.walk_views import WALK_VIEWS, WalkViews
 from ktrace_nb.session import Session
+from ktrace_nb.stream.calls.outputs import WalkOutputs
 from ktrace_nb.stream.text import number_columns
 from ktrace_nb.widgets import static_bundle
 from ktrace_nb.widgets.source import Kind, PanelStatus, ViewData
@@ -14,7 +16,7 @@ from ktrace_nb.widgets.source import Kind, PanelStatus, ViewData
 TABLE_ROWS = 1000
 """Rows of a frame that a table gets at most: the largest, or of events the last."""
 
-VIEWS = ("auto", "hist", "table", "text", "none")
+VIEWS = ("auto", "hist", "table", "text", *WALK_VIEWS, "none")
 """What ``--view`` takes."""
 
 
@@ -24,7 +26,7 @@ class SessionSource:
     Args:
         session: What is shown.
         view: ``auto`` shows each output as what it is; ``hist``, ``table`` and
-            ``text`` only what can be shown so.
+            ``text`` only what can be shown so, as do ``indent``, ``flame`` and ``callgraph`` of calls.
     """
 
     def __init__(self, session: Session, view: str = "auto") -> None:
@@ -32,6 +34,10 @@ class SessionSource:
         self._session = session
         self._view = view
         self._is_script = session.built.program.script is not None
+        outputs = session.outputs
+        self._walk = (
+            WalkViews(session, outputs, view, TABLE_ROWS) if isinstance(outputs, WalkOutputs) else None
+        )
 
     def status(self) -> PanelStatus:
         """How the session stands."""
@@ -50,6 +56,8 @@ class SessionSource:
 
     def view_data(self) -> Sequence[ViewData]:
         """What there is to see: of a script its text, then its globals; of C its tables, then text."""
+        if self._walk is not None:
+            return self._walk.views()
         outputs = self._session.outputs
         views = [self._data(name) for name in outputs.names if self._wanted(outputs.kind(name))]
         if outputs.lines_printed and self._view in ("auto", "text"):

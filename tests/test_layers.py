@@ -16,7 +16,7 @@ EVERYONE = {"errors", "source", "diagnostics", "ctokens"}
 
 # Part → parts of ktrace_nb it may import besides itself; "*" is everything.
 ALLOWED: dict[str, set[str]] = {
-    "__init__": {"magics"},
+    "__init__": {"magics", "comparison", "stream"},
     "wire": set(),
     "agent": {"wire", "packing"},
     "kernel": EVERYONE,
@@ -29,7 +29,10 @@ ALLOWED: dict[str, set[str]] = {
     "stream": EVERYONE | {"kernel", "ir", "wire"},
     "governor": {"wire"},
     "results": EVERYONE | {"compiler", "stream", "targets"},
-    "session": EVERYONE | {"compiler", "governor", "kernel", "results", "stream", "targets", "wire", "ir"},
+    "starting": EVERYONE | {"compiler", "ir", "wire"},
+    "session": EVERYONE
+    | {"compiler", "governor", "kernel", "results", "starting", "stream", "targets", "wire"},
+    "comparison": EVERYONE | {"results", "stream"},
     "engine": {"*"},
     "widgets": EVERYONE | {"stream"},
     "magics": {"*"},
@@ -41,8 +44,15 @@ OWNERS = {
     "bqplot": {"widgets"},
     "ipywidgets": {"widgets"},
     "anywidget": {"widgets"},
-    "pandas": {"ktrace_nb/stream", "ktrace_nb/results.py", "ktrace_nb/export.py", "magics", "widgets"},
-    "numpy": {"ktrace_nb/stream", "widgets"},
+    "pandas": {
+        "ktrace_nb/stream",
+        "ktrace_nb/results.py",
+        "ktrace_nb/export.py",
+        "ktrace_nb/comparison.py",
+        "magics",
+        "widgets",
+    },
+    "numpy": {"ktrace_nb/stream", "ktrace_nb/comparison.py", "widgets"},
     "pyarrow": {"ktrace_nb/stream", "ktrace_nb/results.py"},
     "tqdm": {"ktrace_nb/progress.py"},
 }

@@ -14,6 +14,6 @@ def read(name: str) -> str:
     return (files("ktrace_nb.widgets") / "static" / name).read_text(encoding="utf-8")
 
 
-def module(name: str) -> str:
-    """An ES module of ours, with the channel to the kernel in front."""
-    return f"{read('channel.js')}\n{read(name)}"
+def module(*names: str) -> str:
+    """An ES module of ours, made of these files, with the channel to the kernel in front."""
+    return "\n".join(map(read, ("channel.js", *names)))

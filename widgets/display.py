@@ -51,6 +51,21 @@ def show(source: PanelSource) -> Panel:
     return panel
 
 
+def show_alone(model_id: str, still: Mapping[str, str]) -> None:
+    """Display a view that belongs to no panel, and below it the picture that stays.
+
+    Args:
+        model_id: Of the view's widget.
+        still: The picture, as a MIME bundle.
+    """
+    if getattr(get_ipython(), "kernel", None) is None:
+        print(still["text/plain"])
+        return
+    live = {_WIDGET: {"version_major": 2, "version_minor": 0, "model_id": model_id}}
+    _send({**live, "text/plain": ""})
+    _send(dict(still))
+
+
 def _keep(panel: Panel, bundle: Mapping[str, str], *, update: bool = False) -> None:
     """Show or replace the picture that stays."""
     _send(dict(bundle), transient={"display_id": f"ktrace-{panel.address}"}, update=update)

@@ -15,10 +15,13 @@ import ipywidgets
 
 from ktrace_nb.stream.text import printable
 from ktrace_nb.widgets import direct
+from ktrace_nb.widgets.callgraph import CallGraphView
 from ktrace_nb.widgets.console import TextView
+from ktrace_nb.widgets.flame import FlameView
 from ktrace_nb.widgets.header import Header
 from ktrace_nb.widgets.headline import Headline, headline
 from ktrace_nb.widgets.histogram import HistogramView
+from ktrace_nb.widgets.indent import IndentView
 from ktrace_nb.widgets.models import close_tree
 from ktrace_nb.widgets.publisher import Publisher
 from ktrace_nb.widgets.source import PanelSource, ViewData
@@ -26,7 +29,10 @@ from ktrace_nb.widgets.static import saved_html, static_text
 from ktrace_nb.widgets.table import TableView
 
 SAVE_S = 10.0
-"""How often the picture that stays is renewed while a page shows the panel, seconds."""
+"""How often the picture that stays is renewed while a page shows the panel, seconds, at most."""
+
+SAVE_REST = 100
+"""Between two of them it rests so many times as long as the last one took."""
 
 
 class View(Protocol):
@@ -69,6 +75,7 @@ class Panel:
         self._views: dict[str, tuple[View, int]] = {}
         self._publisher = Publisher(self._running, self._publish, self._tick)
         self._saved_at = time.monotonic()
+        self._save_rest_s = 0.0
         self._final_saved = False
         self._greeted = False
         """A page has come that may not have the final picture in its notebook."""
@@ -83,6 +90,14 @@ class Panel:
             direct.register(self.address, self.receive)
             self._publisher.flush()
         return self._box
+
+    def shown(self, name: str) -> View:
+        """What draws a frame, e.g. to ask an indent view for what is selected.
+
+        Raises:
+            KeyError: Nothing has been drawn by that name.
+        """
+        return self._views[name][0]
 
     def finish(self) -> None:
         """Show how the trace ended and save its final picture; any thread.
@@ -153,18 +168,23 @@ class Panel:
         if self._saved is None:
             return
         final = head.state != "running"
-        due = not self._final_saved if final else time.monotonic() - self._saved_at >= SAVE_S
+        due = not self._final_saved if final else self._save_due()
         missing = final and self._greeted
         if not (due or missing):
             return
+        begun = time.thread_time()
         picture = self._bundle(head, views)
         if due:
             self._saved(picture)
             self._saved_at = time.monotonic()
+            self._save_rest_s = SAVE_REST * (time.thread_time() - begun)
             self._final_saved = final
         if missing and self._header is not None:
             self._header.keep(picture)
             self._greeted = False
+
+    def _save_due(self) -> bool:
+        return time.monotonic() - self._saved_at >= max(SAVE_S, self._save_rest_s)
 
     def _draw(self, views: Sequence[ViewData]) -> bool:
         if self._box is None:
@@ -192,6 +212,12 @@ class Panel:
                 return TableView(view, self._publisher.poke)
             case "text":
                 return TextView(view, self._publisher.poke)
+            case "flame":
+                return FlameView(view, self._running)
+            case "callgraph":
+                return CallGraphView(view, self._running)
+            case "indent":
+                return IndentView(view, self._publisher.poke)
 
     def _tick(self, number: int) -> None:
         if self._header is not None:

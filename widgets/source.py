@@ -6,14 +6,16 @@ few times a second, from one thread, and only while somebody looks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 import pandas as pd
 
+from ktrace_nb.stream.calls.feed import Feed
+
 State: TypeAlias = Literal["running", "done", "failed"]
-Kind: TypeAlias = Literal["histogram", "table", "text"]
+Kind: TypeAlias = Literal["histogram", "table", "text", "indent", "flame", "callgraph"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,10 @@ class ViewData:
     """For ``"histogram"`` as :func:`ktrace_nb.stream.histogram.log2_hist` returns
     it; for ``"table"`` any frame; for ``"text"`` one column ``text`` with a row
     per line, indexed by the line's number counted from the start of the trace
-    (ascending; the oldest lines may be missing)."""
+    (ascending; the oldest lines may be missing); for ``"indent"`` any frame, as only
+    ``feed`` is drawn; for ``"flame"`` a frame of calls
+    (:func:`ktrace_nb.widgets.flame_tree` says which columns); for ``"callgraph"``
+    a frame of edges (:func:`ktrace_nb.widgets.call_graph`)."""
 
     generation: int
     """Changes whenever the frame does; a view of the same generation is not drawn again."""
@@ -63,7 +68,15 @@ class ViewData:
     options: Mapping[str, str] = field(default_factory=dict)
     """``scale``: ``"log2"`` (default) or ``"linear"``. ``unit``: of a histogram's
     value, if its columns do not say. ``label``: of a histogram's value axis.
-    ``sort``: the column a table is sorted by at first, descending."""
+    ``sort``: the column a table is sorted by at first, descending. ``follow``: ``"no"``
+    for an indent view that is at the beginning at first, not at the end."""
+
+    feed: Feed | None = None
+    """For ``"indent"``: the entries and returns to show."""
+
+    selected: Callable[[Sequence[int]], None] | None = None
+    """For ``"indent"``: called with the calls (index of the frame ``calls``) that a
+    click has selected, from the thread that receives the click."""
 
 
 class PanelSource(Protocol):

@@ -14,8 +14,11 @@ from dataclasses import replace
 from html import escape
 
 from ktrace_nb.stream.text import Cells, cells, histogram_text, more_rows, printable, table_text
+from ktrace_nb.widgets.callgraph_picture import callgraph_html, callgraph_text
 from ktrace_nb.widgets.chart import MOST_CHARTS, view_picture
+from ktrace_nb.widgets.flame_picture import flame_html, flame_text
 from ktrace_nb.widgets.headline import Headline, headline
+from ktrace_nb.widgets.indent_picture import indent_html, indent_text
 from ktrace_nb.widgets.rows import top_rows
 from ktrace_nb.widgets.source import PanelStatus, ViewData
 from ktrace_nb.widgets.svg import picture_svg
@@ -53,6 +56,12 @@ def static_text(head: Headline, views: Sequence[ViewData]) -> str:
 def _view_text(view: ViewData) -> str:
     if view.kind == "histogram":
         return histogram_text(view.frame, title=view.name, max_keys=MOST_CHARTS)
+    if view.kind == "indent" and view.feed is not None:
+        return f"{printable(view.name)}\n{indent_text(view.feed)}"
+    if view.kind == "flame":
+        return flame_text(view.frame, title=view.name)
+    if view.kind == "callgraph":
+        return callgraph_text(view.frame, title=view.name)
     if view.kind == "table":
         rows = top_rows(view.frame, view.options.get("sort", ""), limit=TABLE_ROWS)
         left = len(view.frame) - len(rows)
@@ -110,6 +119,12 @@ def _view_html(view: ViewData) -> Iterator[str]:
         data = base64.b64encode(picture_svg(picture).encode()).decode()
         text = escape(_view_text(view))
         yield f'<p><img src="data:image/svg+xml;base64,{data}" alt="{text}"></p>'
+    elif view.kind == "indent" and view.feed is not None:
+        yield indent_html(view.feed)
+    elif view.kind == "flame":
+        yield flame_html(view.frame)
+    elif view.kind == "callgraph":
+        yield callgraph_html(view.frame)
     elif view.kind == "table":
         rows = top_rows(view.frame, view.options.get("sort", ""), limit=TABLE_ROWS)
         yield _table_html(cells(rows))

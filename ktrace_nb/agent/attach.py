@@ -6,9 +6,10 @@ Each gives the descriptors that hold the attachment; closing them detaches.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import Callable
 
-from ktrace_nb.agent import bpf, perf
+from ktrace_nb.agent import bpf, links, perf
 from ktrace_nb.agent.elf import ElfFile, resolve_binary
 from ktrace_nb.agent.errors import AgentError
 from ktrace_nb.agent.host import online_cpus, read_file
@@ -18,6 +19,7 @@ from ktrace_nb.wire.bundle import AttachPoint
 Held = list[int]
 
 
+@lru_cache
 def _pmu_type(name: str) -> int:
     try:
         return int(read_file(f"/sys/bus/event_source/devices/{name}/type"))
@@ -25,11 +27,11 @@ def _pmu_type(name: str) -> int:
         raise AgentError("no_feature", f"this kernel has no {name}s (no {name} event source)") from None
 
 
-def _probe(attr: bytes, program_fd: int, pid: int = -1) -> Held:
+def _probe(attr: bytes, program_fd: int, pid: int = -1, cookie: int = 0) -> Held:
     # A probe fires on every CPU whichever one it is opened on; with a pid it is opened on all of them.
     fd = perf.open_event(attr, pid, -1 if pid > 0 else online_cpus()[0])
     try:
-        return perf.run_program_on(fd, program_fd)
+        return perf.run_program_on(fd, program_fd, cookie)
     except OSError:
         os.close(fd)
         raise
@@ -41,7 +43,7 @@ def _kprobe(point: AttachPoint, program_fd: int) -> Held:
     # Without a name the offset is an address.
     by_name = name.address if point.target else 0
     attr = perf.attribute(_pmu_type("kprobe"), config, config1=by_name, config2=point.offset)
-    return _probe(attr, program_fd)
+    return _probe(attr, program_fd, cookie=point.cookie)
 
 
 def _uprobe_at(point: AttachPoint, program_fd: int, path: str, offset: int, semaphore: int = 0) -> Held:
@@ -93,7 +95,10 @@ def _raw_tracepoint(point: AttachPoint, program_fd: int) -> Held:
     return [bpf.open_raw_tracepoint(program_fd, point.target)]
 
 
-def _by_btf(_: AttachPoint, program_fd: int) -> Held:
+def _by_btf(point: AttachPoint, program_fd: int) -> Held:
+    if point.cookie:
+        types = {"fentry": links.BPF_TRACE_FENTRY, "fexit": links.BPF_TRACE_FEXIT}
+        return [links.link_tracing(program_fd, types[point.kind], point.cookie)]
     return [bpf.open_raw_tracepoint(program_fd, None)]
 
 

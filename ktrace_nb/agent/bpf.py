@@ -20,9 +20,6 @@ PROG_TEST_RUN, MAP_LOOKUP_AND_DELETE_ELEM = 10, 21
 OBJ_GET_INFO_BY_FD, RAW_TRACEPOINT_OPEN, BTF_LOAD, BTF_GET_FD_BY_ID, BTF_GET_NEXT_ID = 15, 17, 18, 19, 23
 MAP_LOOKUP_BATCH, MAP_LOOKUP_AND_DELETE_BATCH, LINK_CREATE, ENABLE_STATS = 24, 25, 28, 32
 
-BPF_PERF_EVENT = 41  # enum bpf_attach_type
-_LINK_TYPE_PERF_EVENT = 7  # enum bpf_link_type
-_PERF_EVENT_KPROBES = (3, 4)  # enum bpf_perf_event_type: kprobe, kretprobe
 LOG_SIZES = (1 << 18, 1 << 24)
 """Sizes of the verifier's log buffer in bytes, tried in turn."""
 
@@ -190,34 +187,6 @@ def run_raw_tracepoint(program_fd: int, context: bytes) -> None:
         0, 0, 0, 0,  # flags, cpu, batch_size
     )  # fmt: skip
     bpf(PROG_TEST_RUN, attr)
-
-
-def link_perf_event(program_fd: int, perf_fd: int) -> int:
-    """Attach a program to a perf event by a link (kernels since 5.15).
-
-    Raises:
-        OSError: EINVAL on kernels without such links.
-    """
-    return bpf(LINK_CREATE, struct.pack("<IIIIQ", program_fd, perf_fd, BPF_PERF_EVENT, 0, 0))[0]
-
-
-def link_missed(link_fd: int) -> int:
-    """How often a kprobe behind a link was missed, 0 where the kernel does not tell.
-
-    The count came with "bpf: Add missed value to kprobe perf link info"; kernels
-    before that leave it zero.
-    """
-    size = 80
-    info = Buffer(size=size)
-    try:
-        bpf(OBJ_GET_INFO_BY_FD, struct.pack("<IIQ", link_fd, size, info.address))
-    except OSError:
-        return 0
-    # type, id, prog_id, pad | perf type, pad, name, name_len, offset, addr, missed
-    fields = struct.unpack_from("<IIIIIIQIIQQ", info.bytes(size))
-    link_type, perf_type, missed = fields[0], fields[4], fields[10]
-    is_kprobe = link_type == _LINK_TYPE_PERF_EVENT and perf_type in _PERF_EVENT_KPROBES
-    return int(missed) if is_kprobe else 0
 
 
 def enable_run_stats() -> int:

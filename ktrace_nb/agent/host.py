@@ -20,6 +20,7 @@ from typing import Any, Callable
 
 from ktrace_nb.agent.errors import AgentError
 from ktrace_nb.agent.mounts import DEBUGFS, TRACEFS
+from ktrace_nb.agent.threads import threads
 from ktrace_nb.wire.frames import PROTOCOL_VERSION, Message
 
 Answer = tuple[dict[str, Any], bytes]
@@ -211,6 +212,7 @@ OPERATIONS: dict[str, Callable[[Message], Answer]] = {
     "put": put_file,
     "get": get_file,
     "set_clock": set_clock,
+    "threads": lambda _: ({}, threads()),
 }
 
 

@@ -11,7 +11,7 @@ import mmap
 import os
 import struct
 
-from ktrace_nb.agent import bpf
+from ktrace_nb.agent import bpf, links
 
 _SYSCALLS = {"x86_64": 298, "aarch64": 241, "riscv64": 241, "s390x": 331, "ppc64le": 319}
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -63,11 +63,17 @@ def open_event(attr: bytes, pid: int, cpu: int) -> int:
     return int(fd)
 
 
-def run_program_on(perf_fd: int, program_fd: int) -> list[int]:
-    """Let a program run on an event; gives the descriptors that hold it, the link first if there is one."""
+def run_program_on(perf_fd: int, program_fd: int, cookie: int = 0) -> list[int]:
+    """Let a program run on an event; gives the descriptors that hold it, the link first if there is one.
+
+    Raises:
+        OSError: The kernel refused; EINVAL also where there is a cookie and no links that have one.
+    """
     try:
-        held = [bpf.link_perf_event(program_fd, perf_fd), perf_fd]
+        held = [links.link_perf_event(program_fd, perf_fd, cookie), perf_fd]
     except OSError:
+        if cookie:
+            raise
         fcntl.ioctl(perf_fd, _IOC_SET_BPF, program_fd)
         held = [perf_fd]
     fcntl.ioctl(perf_fd, _IOC_ENABLE, 0)

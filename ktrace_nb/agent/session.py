@@ -12,14 +12,14 @@ import select
 import struct
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Union
 
 from ktrace_nb.agent import bpf, maps, perf
-from ktrace_nb.agent.attach import attach
 from ktrace_nb.agent.errors import AgentError
+from ktrace_nb.agent.graph import Graph
 from ktrace_nb.agent.host import online_cpus, possible_cpus
 from ktrace_nb.agent.peek import Peek, Wanted
+from ktrace_nb.agent.points import Attached
 from ktrace_nb.agent.rings import PAGE, Ring
 from ktrace_nb.agent.runstats import RunStats
 from ktrace_nb.agent.tracepipe import TracePipe, prints_to_trace
@@ -42,9 +42,6 @@ PERF_PAGES = 64
 SETTLE_S = 0.002
 """Programs that were running when they were detached have ended after this."""
 
-_RELEASE_THREADS = 16
-"""Closing a probe waits for an RCU grace period; side by side they share it."""
-
 
 class AgentSession:
     """Maps, programs, attachments and the workload of one session."""
@@ -57,11 +54,11 @@ class AgentSession:
         self._arrays: dict[int, maps.MappedArray] = {}
         self._own: dict[int, b.MapDef] = {}
         self._programs: dict[str, int] = {}
-        self._attached: list[tuple[str, list[int]]] = []
-        self._missed: dict[str, int] = {}
+        self._attached = Attached()
         self._buffers: list[tuple[int, Buffer]] = []
         self._workload: Workload | None = None
         self._trace: TracePipe | None = None
+        self._graph: Graph | None = None
         self._stats: RunStats | None = None
         self._peek_program: Peek | None = None
         self._stopping = threading.Event()
@@ -76,6 +73,7 @@ class AgentSession:
             "open": lambda _: ({}, b""),
             "load": self._load,
             "attach": self._attach,
+            "graph_track": self._graph_track,
             "run": self._run,
             "go": self._go,
             "change": self._change,
@@ -197,21 +195,42 @@ class AgentSession:
     def _attach(self, message: Message) -> Answer:
         """Attach every point of the bundle, all or none.
 
+        ``refused`` of the answer has what optional points left out: index of the point, of
+        the function in it, the kernel's ``errno``; ``graph`` the names of functions that
+        function_graph cannot see.
+
         Raises:
-            AgentError: The first point that cannot be attached; ``point`` is its index.
+            AgentError: A point that cannot be attached; ``point`` is its index.
         """
         if self._trace is None and any(prints_to_trace(p.insns) for p in self._bundle.programs):
             self._trace = TracePipe()
             self._poll.register(self._trace.fd, select.EPOLLIN)
-        for index, point in enumerate(self._bundle.attach):
-            try:
-                held = attach(point, self._programs[point.program])
-            except AgentError as error:
-                error.fields["point"] = index
-                self._release_probes()
-                raise
-            self._attached.append((point.program, held))
-        return {"attached": len(self._attached), "monotonic_ns": time.monotonic_ns()}, b""
+        head: dict[str, Any] = {}
+        if self._bundle.graph is not None:
+            self._graph = Graph(self._bundle.graph)
+            head["graph"] = {"refused": self._graph.refused}
+            for fd in self._graph.fds:
+                self._poll.register(fd, select.EPOLLIN)
+        try:
+            self._attached.attach(self._bundle.attach, self._programs)
+        except BaseException:
+            self._detach_all()
+            raise
+        if self._graph:
+            self._graph.start()
+        return {
+            "attached": len(self._attached),
+            "refused": self._attached.refused,
+            "monotonic_ns": time.monotonic_ns(),
+            **head,
+        }, b""
+
+    def _graph_track(self, message: Message) -> Answer:
+        """Have function_graph record process ``pid`` and its children, and no process that was not named."""
+        if self._graph is None:
+            raise AgentError("bad_request", "this session has no function_graph")
+        self._graph.track(int(message.head["pid"]))
+        return {"monotonic_ns": time.monotonic_ns()}, b""
 
     def _run(self, message: Message) -> Answer:
         """Start the workload ``command``, as ``user`` and ``group`` if given.
@@ -281,23 +300,18 @@ class AgentSession:
 
     def _detach(self, _: Message) -> Answer:
         """Take every probe away; maps and buffers stay readable."""
-        self._release_probes()
+        self._detach_all()
         time.sleep(SETTLE_S)
         if self._stats:
             self._stats.close()
         return {}, b""
 
-    def _release_probes(self) -> None:
-        for program, held in self._attached:
-            self._missed[program] = self._missed.get(program, 0) + bpf.link_missed(held[0])
-        fds = [fd for _, held in self._attached for fd in held]
-        self._attached = []
-        if len(fds) > _RELEASE_THREADS:
-            with ThreadPoolExecutor(_RELEASE_THREADS) as pool:
-                list(pool.map(os.close, fds))
-        else:
-            for fd in fds:
-                os.close(fd)
+    def _detach_all(self) -> None:
+        try:
+            if self._graph:
+                self._graph.stop()
+        finally:
+            self._attached.release()
 
     # --- collect ------------------------------------------------------------------
 
@@ -305,7 +319,7 @@ class AgentSession:
         """Wait up to ``wait_ms`` for something new, then hand on what there is.
 
         ``maps``: names to snapshot; ``bytes``: limit for ring data. The head of
-        the reply describes, in the order of the blob, ``maps``, ``spans``,
+        the reply describes, in the order of the blob, ``spans``, ``graph``, ``maps``,
         ``text`` and the workload's output.
         """
         limit = int(message.head.get("bytes", 1 << 20))
@@ -319,6 +333,10 @@ class AgentSession:
                 head["spans"].append([fd, getattr(buffer, "cpu", -1), len(span)])
                 blobs.append(span)
         head["more"] = any(buffer.pending() for _, buffer in self._buffers)
+        if self._graph:
+            head["graph"], pages = self._graph.take(max(limit, 0))
+            head["more"] = head["more"] or not all(drained for _, _, drained in head["graph"]["cpus"])
+            blobs += pages
         self._collect_maps(message.head.get("maps", []), head["maps"], blobs)
         head["programs"] = self._program_statistics()
         if self._trace:
@@ -366,9 +384,7 @@ class AgentSession:
 
     def _program_statistics(self) -> dict[str, list[int]]:
         """Per program: hits, nanoseconds, recursion misses, missed kprobes."""
-        missed = dict(self._missed)
-        for program, held in self._attached:
-            missed[program] = missed.get(program, 0) + bpf.link_missed(held[0])
+        missed = self._attached.missed()
         counted = maps.read(self._maps[b.HITS_FD], self._own[b.HITS_FD], self._cpus).values
         rows = list(struct.iter_unpack(f"<{self._cpus}Q", counted))
         looks = self._stats.look() if self._stats else {}
@@ -391,7 +407,10 @@ class AgentSession:
         self._closed = True
         if self._workload:
             self._workload.close()
-        self._release_probes()
+        try:
+            self._detach_all()
+        except OSError:
+            pass  # its keeper tries again
         if self._stats:
             self._stats.close()
         for _, buffer in self._buffers:

@@ -10,10 +10,11 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from typing import Any, Callable
 
 from ktrace_nb.agent.errors import AgentError
-from ktrace_nb.agent.host import environment
+from ktrace_nb.agent.host import environment, read_file
 
 KEEP = 4 << 20
 """Bytes of output not yet collected that are kept; what comes beyond is counted and dropped."""
@@ -38,6 +39,8 @@ def command_line(command: str) -> list[str]:
 _HOLD = ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh"]
 """Becomes the command that follows it when a line comes on standard input: the
 process is the same, so its number is known before it does anything."""
+_SETTLE_S = 2.0
+"""How long that may take to come to where it waits."""
 
 
 class Workload:
@@ -92,6 +95,21 @@ class Workload:
         for reader in self._readers:
             reader.start()
         threading.Thread(target=self._wait, name="workload", daemon=True).start()
+        if held:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Wait until what holds the command waits itself: what it does before is not the command's doing.
+
+        Of all calls that a shell makes in which it sleeps, only this one has standard input, 0, as its
+        first argument. Source: ``proc_pid_syscall(5)``; kernels that lack the file are not waited for.
+        """
+        end = time.monotonic() + _SETTLE_S
+        try:
+            while time.monotonic() < end and read_file(f"/proc/{self.pid}/syscall").split()[1:2] != [b"0x0"]:
+                time.sleep(0.001)
+        except OSError:
+            pass  # it has ended, too
 
     def go(self) -> None:
         """Begin the command that was held."""

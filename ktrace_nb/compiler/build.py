@@ -19,6 +19,8 @@ from ktrace_nb.compiler.clang import beyond_cell, compile_error, problems_of
 from ktrace_nb.compiler.client import CompilerWorker, WorkerResult
 from ktrace_nb.diagnostics import Problem
 from ktrace_nb.errors import CellError, CompileError
+from ktrace_nb.ir.calls_plan import walk_graph
+from ktrace_nb.ir.gather import gather
 from ktrace_nb.ir.probes import Plan, ProgramKind, by_name, resolve
 from ktrace_nb.ir.program import ProbeRequest, Program
 from ktrace_nb.kernel.facts import KernelFacts
@@ -120,6 +122,7 @@ def build(
     assert result.bundle is not None
     plan = plan.restricted_to({_own_name(p.name) for p in result.bundle.programs})
     plan = _with_hidden_programs(plan, result.bundle, program, facts)
+    plan = gather(plan, program, facts)
     return Built(
         program=program,
         plan=plan,
@@ -291,7 +294,13 @@ def _complete(result: WorkerResult, plan: Plan, program: Program) -> b.Bundle:
                 hits_row=program.hits_row(name),
             )
         )
-    return replace(result.bundle, maps=maps, programs=tuple(programs), attach=plan.points)
+    return replace(
+        result.bundle,
+        maps=maps,
+        programs=tuple(programs),
+        attach=plan.points,
+        graph=walk_graph(program.walk) if program.walk else None,
+    )
 
 
 def _with_role(definition: b.MapDef, slot: int, events: set[str]) -> b.MapDef:

@@ -64,6 +64,13 @@ class Plan:
     """Remarks: a sibling probed in place of an inlined function, functions a glob left out."""
     deferred: dict[str, CellError] = field(default_factory=dict)
     """What is wrong with probes of functions that may turn out not to be compiled."""
+    members: dict[int, tuple[ProbeRequest, ...]] = field(default_factory=dict)
+    """Of points at many functions, by their index: for each function, what asked for it."""
+
+    def request(self, point: int, place: int = 0) -> ProbeRequest:
+        """What asked for a point, or for one function of it."""
+        members = self.members.get(point, ())
+        return members[place] if place < len(members) else self.requests[point]
 
     def restricted_to(self, programs: Collection[str]) -> Plan:
         """The plan for the programs that were compiled.
@@ -115,6 +122,13 @@ def resolve(program: Program, facts: KernelFacts) -> Plan:
                     request.span,
                     hint="define one function per kind of probe",
                 )
+            points.append(point)
+            requests.append(request)
+    if program.walk is not None:
+        from ktrace_nb.ir.calls_plan import plan_walk  # which makes what is defined here
+
+        for kind, point, request in plan_walk(program.walk, facts):
+            kinds[point.program] = kind
             points.append(point)
             requests.append(request)
     return Plan(kinds, tuple(points), tuple(requests), tuple(problems), deferred)

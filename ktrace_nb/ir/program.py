@@ -10,6 +10,7 @@ from ktrace_nb.diagnostics import Problem
 from ktrace_nb.source import Edited, Place, Source, Span
 
 if TYPE_CHECKING:
+    from ktrace_nb.ir.calls import Walk
     from ktrace_nb.ir.script import Handler, Placed
     from ktrace_nb.ir.script_layout import Site
 
@@ -76,6 +77,8 @@ class Program:
     """Whether programs run for a share of the time that is set while they do."""
     script: Placed | None = None
     """The script that the text was generated from; then :attr:`source` is the generated text."""
+    walk: Walk | None = None
+    """The calls that are recorded; then the text was generated for them."""
     places: tuple[tuple[int, Place], ...] = ()
     """Of a script: lines of the generated text, rising, and what of the script each begins."""
     problems: tuple[Problem, ...] = ()

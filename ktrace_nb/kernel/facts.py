@@ -147,6 +147,33 @@ class KernelFacts:
         except RemoteError:
             return bool(self.traceable) and self.btf.function("register_ftrace_direct") is not None
 
+    @cached_property
+    def has_kprobe_multi(self) -> bool:
+        """Whether one link can attach a program to many functions (kprobe_multi).
+
+        Only a kernel built with ``CONFIG_FPROBE`` has ``register_fprobe_ips``, which came with such
+        links in 5.18. Source: Linux ``kernel/trace/fprobe.c``, ``bpf_kprobe_multi_link_attach`` in
+        ``kernel/trace/bpf_trace.c``.
+        """
+        try:
+            return bool(self.traceable) and self.btf.function("register_fprobe_ips") is not None
+        except RemoteError:
+            return False  # a kernel without types
+
+    @cached_property
+    def kprobe_multi_has_registers(self) -> bool:
+        """Whether programs see all registers there, at return too, as those of a kprobe do.
+
+        Up to 6.13 fprobe saves them all and returns go through ``rethook``, as those of kretprobes.
+        Since then both rest on function_graph, which saves arguments and result; its stack pointer at a
+        return is another. Source: ``struct fprobe`` in Linux ``include/linux/fprobe.h``,
+        ``return_to_handler`` in ``arch/x86/kernel/ftrace_64.S``.
+        """
+        if not self.has_kprobe_multi:
+            return False
+        found = self.btf.find("fprobe", Kind.STRUCT)
+        return any(member.name == "rethook" for type_id in found for member in self.btf.members(type_id))
+
     def can_probe(self, name: str) -> bool:
         """Whether the kernel lets a kprobe sit on this function.
 

@@ -87,6 +87,71 @@ FILES: dict[str, tuple[str, ...]] = {
         "vm_area_alloc", "vm_area_free", "__put_task_struct", "mmput", "get_task_mm", "mm_access",
         "kernel_clone", "kernel_thread", "ksys_unshare", "unshare_fd",
     ),
+    "fs/ext4/balloc.c": (
+        "ext4_get_group_number", "ext4_get_group_desc", "ext4_validate_block_bitmap",
+        "ext4_claim_free_clusters", "ext4_new_meta_blocks", "ext4_count_free_clusters", "ext4_bg_has_super",
+        "ext4_inode_to_goal_block",
+    ),
+    "fs/ext4/dir.c": (
+        "ext4_dir_llseek", "__ext4_check_dir_entry", "ext4_readdir", "ext4_htree_free_dir_info",
+        "ext4_htree_store_dirent", "ext4_check_all_de",
+    ),
+    "fs/ext4/ext4_jbd2.c": (
+        "ext4_inode_journal_mode", "__ext4_journal_start_sb", "__ext4_journal_stop", "__ext4_forget",
+        "__ext4_journal_get_create_access", "__ext4_handle_dirty_metadata",
+    ),
+    "fs/ext4/extents.c": (
+        "ext4_cache_extents", "__ext4_ext_check", "ext4_ext_check_inode", "ext4_find_extent",
+        "ext4_ext_insert_extent", "ext4_ext_map_blocks", "ext4_ext_truncate", "ext4_fallocate",
+        "ext4_fiemap", "ext4_swap_extents", "ext4_ext_clear_bb",
+    ),
+    "fs/ext4/extents_status.c": (
+        "ext4_es_count", "__es_insert_extent", "ext4_exit_es", "ext4_es_init_tree", "ext4_es_insert_extent",
+        "ext4_es_lookup_extent", "ext4_es_remove_extent", "ext4_exit_pending", "ext4_is_pending",
+    ),
+    "fs/ext4/file.c": (
+        "ext4_llseek", "ext4_release_file", "ext4_file_open", "ext4_file_read_iter", "ext4_file_mmap",
+        "ext4_file_write_iter",
+    ),
+    "fs/ext4/ialloc.c": (
+        "ext4_end_bitmap_read", "ext4_mark_bitmap_end", "ext4_free_inode", "__ext4_new_inode",
+        "ext4_orphan_get", "ext4_count_free_inodes", "ext4_init_inode_table",
+    ),
+    "fs/ext4/inode.c": (
+        "ext4_iomap_end", "ext4_release_folio", "ext4_bmap", "ext4_readahead", "ext4_read_folio",
+        "ext4_map_blocks", "ext4_getblk", "ext4_bread", "__ext4_iget", "ext4_write_inode", "ext4_getattr",
+        "ext4_writepages", "ext4_truncate", "ext4_evict_inode", "ext4_setattr", "ext4_page_mkwrite",
+    ),
+    "fs/ext4/ioctl.c": (
+        "ext4_reset_inode_seed", "__ext4_ioctl", "ext4_fileattr_get", "ext4_fileattr_set", "ext4_ioctl",
+        "ext4_update_overhead",
+    ),
+    "fs/ext4/mballoc.c": (
+        "ext4_mb_seq_groups_start", "mb_set_bits", "ext4_mb_init", "ext4_mb_release",
+        "ext4_process_freed_data", "ext4_discard_preallocations", "ext4_mb_new_blocks", "ext4_free_blocks",
+        "ext4_trim_fs", "ext4_mballoc_query_range",
+    ),
+    "fs/ext4/namei.c": (
+        "ext4_inc_count", "ext4_tmpfile", "ext4_htree_fill_tree", "ext4_search_dir", "ext4_lookup",
+        "ext4_get_parent", "ext4_mknod", "ext4_create", "ext4_mkdir", "ext4_empty_dir", "ext4_rmdir",
+        "ext4_unlink", "ext4_link", "ext4_rename2",
+    ),
+    "fs/ext4/page-io.c": (
+        "ext4_finish_bio", "ext4_release_io_end", "ext4_exit_pageio", "ext4_init_io_end", "ext4_end_bio",
+        "ext4_io_submit", "ext4_io_submit_init",
+    ),
+    "fs/ext4/readpage.c": (
+        "__read_end_io", "ext4_mpage_readpages", "ext4_exit_post_read_processing",
+    ),
+    "fs/ext4/super.c": (
+        "ext4_kill_sb", "ext4_statfs", "ext4_sync_fs", "ext4_alloc_inode", "ext4_drop_inode",
+        "ext4_free_in_core_inode", "ext4_get_tree", "ext4_fill_super", "ext4_put_super", "ext4_sb_bread",
+        "__ext4_error", "__ext4_std_error", "ext4_force_commit",
+    ),
+    "fs/ext4/xattr.c": (
+        "ext4_xattr_list_entries", "ext4_xattr_ibody_get", "ext4_xattr_get", "ext4_listxattr",
+        "ext4_xattr_set_handle", "ext4_xattr_set", "ext4_xattr_delete_inode", "ext4_xattr_destroy_cache",
+    ),
 }  # fmt: skip
 """Functions known to be in a file."""
 

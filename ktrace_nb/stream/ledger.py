@@ -37,6 +37,8 @@ REASONS = {
     "faulted": "read of memory that is not there",
     "truncated": "string cut to its buffer",
     "unmatched": "return whose entry was missed",
+    "no_return": "call whose return was missed",
+    "too_deep": "call too deep in others to be seen",
 }
 """Columns of the ledger that count losses, and what they are called."""
 

@@ -169,6 +169,8 @@ class Outputs:
                     self._read_span(definition, take(size))
                 except StreamError as error:
                     raise StreamError(f"stream {definition.name!r} is damaged: {error.message}") from None
+            if "graph" in head:
+                self._read_graph(head["graph"], take(head["graph"]["bytes"]))
             for name, count, stride, at_ns in head["maps"]:
                 key_size = 4 if name == b.LEDGER else self._maps[name].key_size
                 keys, values = bytes(take(count * key_size)), bytes(take(count * stride))
@@ -186,6 +188,9 @@ class Outputs:
     def _read_span(self, definition: b.MapDef, span: memoryview) -> None:
         cut = cut_ring if definition.role == "ring" else cut_perf
         self.streams[definition.name].add(cut(span))
+
+    def _read_graph(self, head: Mapping[str, Any], pages: memoryview) -> None:
+        """Take in pages of ftrace's, which only walks ask for."""
 
     def _read_map(self, name: str, snapshot: MapSnapshot) -> None:
         self._snapshots[name] = snapshot

@@ -24,7 +24,10 @@ LISTABLE_TYPES = frozenset((HASH, ARRAY, LRU_HASH, STACK_TRACE, LPM_TRIE)) | PER
 # enum bpf_prog_type
 KPROBE, TRACEPOINT, PERF_EVENT, RAW_TRACEPOINT, TRACING, LSM = 2, 5, 7, 17, 26, 29
 # enum bpf_attach_type
-TRACE_FENTRY, TRACE_FEXIT, LSM_MAC = 24, 25, 27
+TRACE_FENTRY, TRACE_FEXIT, LSM_MAC, TRACE_KPROBE_MULTI = 24, 25, 27, 42
+
+MULTI_KINDS = ("kprobe_multi", "kretprobe_multi")
+"""Kinds of :class:`AttachPoint` that are at many functions."""
 
 LEDGER = "ktrace_ledger"
 """The name under which the ledger map is collected."""
@@ -121,8 +124,11 @@ class AttachPoint:
     ``kind`` decides which of the other fields count:
 
     ==================== =====================================================
-    kprobe, kretprobe    ``target`` function, ``offset``
-    fentry, fexit, lsm   nothing: the program knows its function
+    kprobe, kretprobe    ``target`` function, ``offset``, ``cookie``, ``optional``
+    kprobe_multi,        ``places`` or else ``names``, ``cookies``, ``optional``;
+    kretprobe_multi      ``target`` is for people
+    fentry, fexit        ``cookie``, ``optional``: the program knows its function
+    lsm                  nothing: the program knows its hook
     tracepoint           ``target`` as ``category/event``
     raw_tracepoint       ``target`` event
     uprobe, uretprobe    ``path``, ``target`` symbol or empty, ``offset``, ``pid``
@@ -143,6 +149,39 @@ class AttachPoint:
     period: int = 0
     frequency: int = 0
     cpu: int = -1
+    cookie: int = 0
+    """What ``bpf_get_attach_cookie`` gives; 0 for none."""
+    places: bytes = b""
+    """Where functions begin, u64 each, little endian."""
+    names: bytes = b""
+    """Functions, newline between them: of each place its own, or in place of places."""
+    cookies: bytes = b""
+    """What ``bpf_get_attach_cookie`` gives at each of them, u64 each; empty for none."""
+    optional: int = 0
+    """1: what the kernel refuses is left out and told; 0: it is an error."""
+
+    @property
+    def functions(self) -> int:
+        """How many functions the point is at."""
+        if self.kind not in MULTI_KINDS:
+            return 1
+        return len(self.places) // 8 or len(self.names.splitlines())
+
+
+@dataclass(frozen=True)
+class GraphDef:
+    """Functions whose calls ftrace's tracer ``function_graph`` writes down."""
+
+    functions: str
+    """As ``available_filter_functions`` has them, ``NAME`` or ``NAME [MODULE]``, newline between them."""
+    roots: str = ""
+    """Names of functions, newline between them: only what happens below these; empty for everything."""
+    depth: int = 0
+    """Only so many levels, 1 is the outermost; 0 for all."""
+    buffer_kb: int = 4096
+    """Room per CPU; the agent gives less where that is much for the machine."""
+    tracked: int = 0
+    """1: only processes that ``graph_track`` names and their children, nothing before the first."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +193,7 @@ class Bundle:
     attach: tuple[AttachPoint, ...] = ()
     btf: bytes = b""
     """The programs' own BTF: the types of maps and events."""
+    graph: GraphDef | None = None
 
     @property
     def own_maps(self) -> tuple[MapDef, ...]:
@@ -168,6 +208,7 @@ class Bundle:
 
 
 _BLOBS = ("insns", "func_info", "line_info")
+_POINT_BLOBS = ("places", "names", "cookies")
 
 
 def encode_bundle(bundle: Bundle) -> bytes:
@@ -184,12 +225,19 @@ def encode_bundle(bundle: Bundle) -> bytes:
         for name in _BLOBS:
             plain[name] = stow(plain[name])
         programs.append(plain)
+    points = []
+    for point in bundle.attach:
+        plain = asdict(point)
+        for name in _POINT_BLOBS:
+            plain[name] = stow(plain[name])
+        points.append(plain)
     head = {
         "format": FORMAT,
         "maps": [asdict(m) for m in bundle.maps],
         "programs": programs,
-        "attach": [asdict(a) for a in bundle.attach],
+        "attach": points,
         "btf": stow(bundle.btf),
+        "graph": asdict(bundle.graph) if bundle.graph else None,
     }
     text = json.dumps(head, separators=(",", ":")).encode()
     return struct.pack("<I", len(text)) + text + bytes(blob)
@@ -217,11 +265,15 @@ def decode_bundle(data: bytes) -> Bundle:
         programs = []
         for plain in head["programs"]:
             programs.append(_checked(ProgramDef, {**plain, **{n: fetch(plain[n]) for n in _BLOBS}}))
+        points = []
+        for plain in head["attach"]:
+            points.append(_checked(AttachPoint, {**plain, **{n: fetch(plain[n]) for n in _POINT_BLOBS}}))
         return Bundle(
             maps=tuple(_checked(MapDef, m) for m in head["maps"]),
             programs=tuple(programs),
-            attach=tuple(_checked(AttachPoint, a) for a in head["attach"]),
+            attach=tuple(points),
             btf=fetch(head["btf"]),
+            graph=_checked(GraphDef, head["graph"]) if head.get("graph") is not None else None,
         )
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WireError(f"malformed bundle: {error}") from None

@@ -120,3 +120,18 @@ def test_a_held_command_can_be_given_up(started: list[Workload], changed: thread
     workload.close()
     workload.go()  # it cannot be told any more, and that is no error
     assert workload.take_output() == (b"", b"", 0)
+
+
+def test_who_is_held_has_come_to_where_it_waits(started: list[Workload], changed: threading.Event) -> None:
+    for _ in range(5):
+        started.append(Workload("true", changed.set, held=True))
+        switches = switches_of(started[-1].pid)
+        time.sleep(0.05)
+        # Whoever does something in between must be switched to.
+        assert switches_of(started[-1].pid) == switches
+        started[-1].go()
+        assert finish(started[-1]) == 0
+
+
+def switches_of(pid: int) -> list[str]:
+    return [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "ctxt_switches" in line]

@@ -33,7 +33,7 @@ def test_a_mistake_in_the_text_names_its_place_before_any_kernel_is_asked(shell:
     [
         (
             "%ktrace nonsense",
-            "expected list, stop, targets, doctor, run, pieces, drop, probes, help or -e CODE",
+            "expected list, stop, targets, doctor, run, pieces, drop, probes, help, --calls or -e CODE",
         ),
         ("%ktrace nonsense", "found 'nonsense'"),
         ("%%ktrace -e 'int x;'\nint y;", "the cell is the program"),
@@ -75,7 +75,7 @@ def test_targets_are_listed(shell: Shell) -> None:
         ("%%ktrace --target lo", ["%%ktrace --target local"]),
         ("%%ktrace --show b", ["%%ktrace --show bytecode"]),
         ("%%ktrace --attach kpr", ["%%ktrace --attach kprobe:"]),
-        ("%%ktrace sizes --f", ["%%ktrace sizes --for"]),
+        ("%%ktrace sizes --fo", ["%%ktrace sizes --for", "%%ktrace sizes --follow"]),
         ("%ktrace do", ["%ktrace doctor"]),
     ],
 )

@@ -39,7 +39,7 @@ def test_limits_are_quantities_with_defaults() -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("--fro 10s", "unrecognized arguments: --fro"),
+        ("--frm 10s", "unrecognized arguments: --frm"),
         ("--view bars", "invalid choice: 'bars'"),
         ("-x one", "invalid int value: 'one'"),
         ('-c "ls', "no closing quotation"),

@@ -184,6 +184,7 @@ def test_a_picture_is_kept_now_and_then_and_the_final_one_once(monkeypatch: pyte
     panel.finish()
     assert saved == []
     monkeypatch.setattr(panel_module, "SAVE_S", 0)
+    monkeypatch.setattr(panel_module, "SAVE_REST", 0)
     panel.finish()
     assert "| running |" in saved[0]["text/plain"]
     source.request_stop()

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktrace_nb.wire.bundle import AttachPoint, Bundle, MapDef, ProgramDef, decode_bundle, encode_bundle
+from ktrace_nb.wire.bundle import (
+    AttachPoint,
+    Bundle,
+    GraphDef,
+    MapDef,
+    ProgramDef,
+    decode_bundle,
+    encode_bundle,
+)
 from ktrace_nb.wire.frames import WireError
 
 names = st.text(st.characters(codec="ascii"), max_size=10)
@@ -17,13 +25,25 @@ maps = st.builds(MapDef, numbers, names, numbers, numbers, numbers, numbers, slo
 programs = st.builds(
     ProgramDef, names, numbers, names, st.binary(max_size=64), line_info=st.binary(max_size=32)
 )
-points = st.builds(AttachPoint, names, names, names, numbers)
+points = st.builds(
+    AttachPoint,
+    names,
+    names,
+    names,
+    numbers,
+    cookie=st.integers(0, (1 << 64) - 1),
+    places=st.binary(max_size=64),
+    names=st.binary(max_size=20),
+    cookies=st.binary(max_size=64),
+    optional=st.integers(0, 1),
+)
 bundles = st.builds(
     Bundle,
     st.lists(maps, max_size=3).map(tuple),
     st.lists(programs, max_size=3).map(tuple),
     st.lists(points, max_size=3).map(tuple),
     st.binary(max_size=100),
+    st.none() | st.builds(GraphDef, names, names, numbers, numbers, st.integers(0, 1)),
 )
 
 
@@ -51,3 +71,16 @@ def test_a_field_of_another_type_is_refused() -> None:
     text = json.dumps(head).encode()
     with pytest.raises(WireError, match="MapDef"):
         decode_bundle(struct.pack("<I", len(text)) + text)
+
+
+def test_a_graph_with_a_field_of_another_type_is_refused() -> None:
+    head = {"format": 1, "maps": [], "programs": [], "attach": [], "btf": [0, 0], "graph": {"functions": 1}}
+    text = json.dumps(head).encode()
+    with pytest.raises(WireError, match=r"GraphDef\.functions"):
+        decode_bundle(struct.pack("<I", len(text)) + text)
+
+
+def test_a_point_at_many_functions_knows_how_many() -> None:
+    assert AttachPoint("f", "kprobe_multi", "ext4_*", places=bytes(24), names=b"a\nb\nc").functions == 3
+    assert AttachPoint("f", "kretprobe_multi", "ext4_*", names=b"a\nb").functions == 2
+    assert AttachPoint("f", "kprobe", "vfs_read").functions == 1

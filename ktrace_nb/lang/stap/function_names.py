@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 
 from ktrace_nb.errors import ProbeNotFoundError
 from ktrace_nb.kernel.facts import KernelFacts
-from ktrace_nb.kernel.old_names import FUNCTIONS, MODULES, PREFIXES, Renamed
+from ktrace_nb.kernel.families import built_in_functions, module_name, prefixes_of, today
+from ktrace_nb.kernel.old_names import FUNCTIONS, PREFIXES, Renamed
 from ktrace_nb.kernel.source_files import functions_of_file
 from ktrace_nb.lang.stap.point_types import Request, is_glob
 
@@ -64,7 +65,7 @@ def functions(request: Request, wanted: Wanted, module: str | None) -> list[Foun
     if module is None:
         # kernel.function("*") means the kernel itself; a single name may also be in a module.
         return _in_kernel(request, wanted)
-    modules = sorted(m for m in request.facts.modules if fnmatchcase(m, _module_name(module)))
+    modules = sorted(m for m in request.facts.modules if fnmatchcase(m, module_name(module)))
     if modules:
         return _in_modules(request, wanted, module, modules)
     return _built_in(request, wanted, module)
@@ -94,29 +95,20 @@ def _in_modules(request: Request, wanted: Wanted, module: str, modules: list[str
 def _built_in(request: Request, wanted: Wanted, module: str) -> list[Found]:
     """A module that is part of this kernel: functions go by its name."""
     facts = request.facts
-    name = _module_name(module)
+    name = module_name(module)
     if is_glob(name):
         raise request.missing("loaded module", module, facts.modules)
-    prefixes = MODULES.get(name, (f"{name}_",))
-    names: list[str] = []
-    for prefix in prefixes:
-        inside = [
-            n
-            for n in (*_matching(facts, f"{prefix}*"), *_matching(facts, f"__{prefix}*"))
-            if not facts.traceable.get(n)
-        ]
-        pattern = _today(wanted.name)
-        names += [n for n in inside if fnmatchcase(n, wanted.name) or fnmatchcase(n, pattern)]
+    names = built_in_functions(facts, name, wanted.name)
     if names and is_glob(wanted.name):
         names = sorted(set(names))
-        kinds = ", ".join(f"{prefix}*" for prefix in prefixes)
+        kinds = ", ".join(f"{prefix}*" for prefix in prefixes_of(name))
         request.note(
             f"{module!r} is no module of this kernel but built in: "
             f"{len(names)} functions named {kinds} are taken for it"
         )
         return [Found(n) for n in _probeable(request, wanted.name, names)]
     if not is_glob(wanted.name):
-        known = facts.can_probe(wanted.name) or wanted.name in FUNCTIONS or _today(wanted.name) != wanted.name
+        known = facts.can_probe(wanted.name) or wanted.name in FUNCTIONS or today(wanted.name) != wanted.name
         if names or known:
             try:
                 found = _single(request, wanted.name)
@@ -160,10 +152,10 @@ def _renamed(request: Request, name: str) -> Found | None:
     """What a function is called today, said in a note."""
     facts = request.facts
     row = FUNCTIONS.get(name)
-    if row is None and (today := _today(name)) != name:
+    if row is None and (new_name := today(name)) != name:
         since = next(since for prefix, (_, since) in PREFIXES.items() if name.startswith(prefix))
-        row = FUNCTIONS.get(today) or Renamed((today,), since)
-        row = Renamed((today, *row.to), since, row.parameters)
+        row = FUNCTIONS.get(new_name) or Renamed((new_name,), since)
+        row = Renamed((new_name, *row.to), since, row.parameters)
     for candidate in row.to if row is not None else ():
         names = [candidate, *(s for s in facts.siblings(candidate) if not s.endswith(".cold"))]
         for function in names:
@@ -175,24 +167,11 @@ def _renamed(request: Request, name: str) -> Found | None:
 
 
 def _renamed_pattern(request: Request, pattern: str) -> list[str]:
-    today = _today(pattern)
-    names = _matching(request.facts, today) if today != pattern else []
+    new_name = today(pattern)
+    names = _matching(request.facts, new_name) if new_name != pattern else []
     if names:
-        request.note(f"{pattern!r} is {today!r} on this kernel")
+        request.note(f"{pattern!r} is {new_name!r} on this kernel")
     return names
-
-
-def _today(name: str) -> str:
-    """A name or pattern with its family's name of today."""
-    for old, (new, _) in PREFIXES.items():
-        if name.startswith(old):
-            return new + name.removeprefix(old)
-    return name
-
-
-def _module_name(module: str) -> str:
-    """The name as the kernel lists it: without a path and ``.ko``, ``-`` as ``_``."""
-    return module.rpartition("/")[2].partition(".ko")[0].replace("-", "_")
 
 
 def _matching(facts: KernelFacts, pattern: str) -> list[str]:

@@ -92,7 +92,8 @@ def test_functions_of_a_module_that_was_loaded_later_can_be_probed(trace: Trace)
     session = trace(
         'probe module("dm_delay").function("delay_ctr").call { printf("%s %d\\n", probefunc(), $argc) }',
         language="stap",
-        command="sh -c 'echo 0 20480 delay /dev/vdb 0 1 | dmsetup create slow; dmsetup remove slow'",
+        command="umount /mnt/ext3; echo 0 20480 delay /dev/vdb 0 1 | dmsetup create slow; "
+        "dmsetup remove slow; mount /dev/vdb /mnt/ext3",
     )
     assert session.text == "delay_ctr 3\n"
 

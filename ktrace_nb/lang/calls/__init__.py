@@ -1,0 +1,1 @@
+"""Patterns of functions whose calls are recorded."""

@@ -1,0 +1,1 @@
+"""Calls of kernel functions: from entries and returns to frames, text and files."""

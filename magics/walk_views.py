@@ -1,0 +1,98 @@
+"""The views of a walk: what its calls look like, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
+
+from ktrace_nb.magics.resting import Resting
+from ktrace_nb.session import Session
+from ktrace_nb.stream.calls.outputs import CALLS, EDGES, FUNCTIONS, LEFT_OUT, WalkOutputs
+from ktrace_nb.widgets.source import ViewData
+
+WALK_VIEWS = ("indent", "flame", "callgraph")
+"""What ``--view`` takes for calls, besides ``auto``, ``table``, ``text`` and ``none``."""
+
+
+class WalkViews:
+    """What there is to see of a walk.
+
+    Args:
+        session: The walk.
+        outputs: Its frames.
+        view: What ``--view`` says; ``auto`` is the pictures and the table of functions.
+        rows: Of a table, at most; of calls the last, else the largest.
+    """
+
+    def __init__(self, session: Session, outputs: WalkOutputs, view: str, rows: int) -> None:
+        self._session = session
+        self._outputs = outputs
+        self._view = view
+        self._rows = rows
+        self._resting = Resting()
+
+    def views(self) -> list[ViewData]:
+        """What there is to see now; while the walk runs, what is dear to make as it was a while ago."""
+        # Asked first: of a walk that is over by then, what follows is the last state.
+        running = self._session.state == "running"
+        view, wanted = self._view, []
+        if view in ("auto", "indent"):
+            wanted.append(self._indent(running))
+        if view in ("auto", "flame"):
+            wanted.append(self._made("flame", CALLS, self._flame, running))
+        if view in ("auto", "callgraph"):
+            wanted.append(self._made("callgraph", EDGES, self._callgraph, running))
+        if view in ("auto", "table"):
+            wanted.append(self._table(FUNCTIONS, running))
+        if view == "table":
+            wanted += [self._table(name, running) for name in (EDGES, CALLS, LEFT_OUT)]
+        if view == "text":
+            wanted.append(self._printed(running))
+        return wanted
+
+    def _made(self, name: str, frame: str, make: Callable[[int], ViewData], running: bool) -> ViewData:
+        # Read before the frame is made: calls that come meanwhile are seen as new at the next look.
+        generation = self._outputs.generation(frame)
+        return self._resting.view(name, generation, lambda: make(generation), running=running)
+
+    def _indent(self, running: bool) -> ViewData:
+        feed = self._outputs.feed if running else self._outputs.last_feed()
+        # Negative of a walk that is over: its feed may be another one, of as many steps.
+        return ViewData(
+            name="calls",
+            kind="indent",
+            frame=pd.DataFrame(),
+            generation=feed.count() if running else ~feed.count(),
+            feed=feed,
+            selected=self._session.select,
+        )
+
+    def _flame(self, generation: int) -> ViewData:
+        return ViewData(name="flame", kind="flame", frame=self._outputs.paths(), generation=generation)
+
+    def _callgraph(self, generation: int) -> ViewData:
+        frame = self._session.frame(EDGES)
+        return ViewData(name="callgraph", kind="callgraph", frame=frame, generation=generation)
+
+    def _table(self, name: str, running: bool) -> ViewData:
+        return self._made(name, name, partial(self._table_of, name), running)
+
+    def _table_of(self, name: str, generation: int) -> ViewData:
+        frame = self._session.frame(name)
+        sort = "total_ns" if name in (FUNCTIONS, EDGES) else ""
+        return ViewData(
+            name=name,
+            kind="table",
+            frame=frame.nlargest(self._rows, sort) if sort else frame.tail(self._rows),
+            generation=generation,
+            options={"sort": sort} if sort else {},
+        )
+
+    def _printed(self, running: bool) -> ViewData:
+        lines = self._outputs.last_lines(self._rows)
+        end = self._outputs.lines_printed
+        frame = pd.DataFrame({"text": lines}, index=pd.RangeIndex(end - len(lines), end))
+        # Negative of a walk that is over: its lines may be in another order.
+        return ViewData(name="printed", kind="text", frame=frame, generation=end if running else ~end)
