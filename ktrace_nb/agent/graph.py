@@ -12,7 +12,7 @@ Whoever else reads ``trace_pipe`` of the same buffer takes events away from us.
 ``bytes``     how much of the blob it is
 ``page``      bytes per page
 ``cpus``      of each CPU, in order: number, pages, 1 if nothing was left (else 0)
-``before_ns`` ``CLOCK_MONOTONIC`` before the first page was read
+``before_ns`` ``CLOCK_MONOTONIC`` before anything was read
 ``lost``      events overwritten before they were read or without room, so far
 ``formats``   first time: ``header_page``, ``funcgraph_entry``, ``funcgraph_exit`` as in tracefs
 ============= ==========================================================================
@@ -23,7 +23,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from typing import Any
 
 from ktrace_nb.agent.host import online_cpus, read_file
@@ -84,10 +83,18 @@ class Graph:
         """
         self._tracer.track(pid)
 
-    def take(self, limit: int) -> tuple[dict[str, Any], list[bytes]]:
-        """Pages written since the last call, of about ``limit`` bytes, and what is to be known of them."""
+    def take(self, limit: int, before_ns: int) -> tuple[dict[str, Any], list[bytes]]:
+        """Take pages written since the last call.
+
+        Args:
+            limit: About how many bytes of them.
+            before_ns: ``CLOCK_MONOTONIC`` before anything was read, of the session's rings too.
+
+        Returns:
+            What is to be known of the pages, and the pages.
+        """
         size = self._tracer.page
-        head: dict[str, Any] = {"page": size, "before_ns": time.monotonic_ns(), "cpus": []}
+        head: dict[str, Any] = {"page": size, "before_ns": before_ns, "cpus": []}
         blobs: list[bytes] = []
         # Every CPU gets its share, or the first would keep the others waiting for ever.
         share = max(1, limit // size // max(1, len(self._rest)))
@@ -96,7 +103,7 @@ class Graph:
             del rest[:share]
             drained = not rest
             if cpu in self._pipes:
-                drained = self._read(cpu, pages, share, head["before_ns"])
+                drained = self._read(cpu, pages, share, before_ns)
             head["cpus"].append([cpu, len(pages), int(drained)])
             blobs += pages
         head["bytes"] = sum(map(len, blobs))

@@ -8,6 +8,7 @@ word, the shell puts back what it was given as arguments.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Sequence
@@ -46,6 +47,10 @@ def write_words(path: str, words: Sequence[str]) -> None:
         os.close(fd)
 
 
+_WAIT_S = 5.0
+"""How long a keeper is waited for that was sent away: if files are refused it tries on alone."""
+
+
 class Keeper:
     """Somebody who puts files back if the agent dies before :meth:`dismiss`.
 
@@ -66,6 +71,7 @@ class Keeper:
             start_new_session=True,  # what ends the agent's terminal does not end it
         )
         self.pid = self._process.pid
+        self._dismissed = False
 
     def dismiss(self) -> None:
         """Put everything back here and now, and send the keeper away. Safe to call twice.
@@ -73,8 +79,9 @@ class Keeper:
         Raises:
             OSError: The kernel refuses a file; the others are put back, and the keeper tries again.
         """
-        if self._process.returncode is not None:
+        if self._dismissed:
             return
+        self._dismissed = True
         refused = None
         for path, words in self._files:
             try:
@@ -91,6 +98,7 @@ class Keeper:
         if refused is None:
             pipe.write(b"done\n")
         pipe.close()
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_WAIT_S)
         if refused is not None:
             raise refused

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ktrace_nb.agent import links
@@ -84,8 +85,15 @@ def _chosen(words: bytes, wanted: list[int]) -> bytes:
     return b"".join(words[8 * i : 8 * i + 8] for i in wanted) if words else b""
 
 
-def attach_multi(point: AttachPoint, program_fd: int) -> tuple[list[int], list[tuple[int, int]]]:
+def attach_multi(
+    point: AttachPoint, program_fd: int, without: Mapping[int, int]
+) -> tuple[list[int], list[tuple[int, int]]]:
     """Attach a program to the functions of a point.
+
+    Args:
+        point: Where to.
+        program_fd: The program.
+        without: Cookies of functions to be left out, and the ``errno`` that is told of each.
 
     Returns:
         The descriptors that hold it, and the functions left out: each by its index and
@@ -98,8 +106,16 @@ def attach_multi(point: AttachPoint, program_fd: int) -> tuple[list[int], list[t
     """
     places = _Places(point, program_fd, point.names.splitlines())
     everything = list(range(len(places)))
+    left_out: dict[int, int] = {}
+    if without and point.optional and point.cookies:
+        left_out = {
+            i: without[c] for i, (c,) in enumerate(struct.iter_unpack("<Q", point.cookies)) if c in without
+        }
+        everything = [i for i in everything if i not in left_out]
+        if not everything:
+            return [], sorted(left_out.items())
     try:
-        return [places.link(everything)], []
+        return [places.link(everything)], sorted(left_out.items())
     except OSError as error:
         if error.errno not in ABOUT_A_PLACE or not everything:
             raise
@@ -108,7 +124,7 @@ def attach_multi(point: AttachPoint, program_fd: int) -> tuple[list[int], list[t
     kept = [i for i in everything if i not in refused]
     if not refused or not kept or not point.optional:
         raise _refusal(places, refused, number)
-    return [places.link(kept)], sorted(refused.items())
+    return [places.link(kept)], sorted({**left_out, **refused}.items())
 
 
 def _refusal(places: _Places, refused: dict[int, int], number: int) -> AgentError:

@@ -76,7 +76,12 @@ def run_program_on(perf_fd: int, program_fd: int, cookie: int = 0) -> list[int]:
             raise
         fcntl.ioctl(perf_fd, _IOC_SET_BPF, program_fd)
         held = [perf_fd]
-    fcntl.ioctl(perf_fd, _IOC_ENABLE, 0)
+    try:
+        fcntl.ioctl(perf_fd, _IOC_ENABLE, 0)
+    except OSError:
+        for link in held[:-1]:
+            os.close(link)
+        raise
     return held
 
 

@@ -9,9 +9,11 @@ threads share in part: 3.9 s against 1.7 s. Where RCU is expedited, as in the la
 from __future__ import annotations
 
 import os
+import struct
+import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from ktrace_nb.agent import links
 from ktrace_nb.agent.attach import attach
@@ -22,6 +24,7 @@ from ktrace_nb.wire.bundle import MULTI_KINDS, AttachPoint
 _THREADS = 16
 
 _RETURNS = ("kretprobe", "kretprobe_multi", "fexit", "uretprobe")
+_ENTRIES = ("kprobe", "kprobe_multi", "fentry")
 
 _LOOK_SHARE = 0.02
 """Of the time this much goes into asking links what they missed: thousands take long to ask."""
@@ -48,19 +51,41 @@ class Attached:
             points: Where to.
             programs: Descriptors of the programs by name.
 
+        An optional function whose return was refused has its entry left out: returns come
+        before entries, and a cookie tells which belong together.
+
         Raises:
             AgentError: A point that cannot be attached; ``point`` is its index, ``place`` that of
-                the function in it. Nothing stays attached.
+                the function in it. Or functions are optional, and no entry of any was
+                taken. Nothing stays attached.
         """
+        no_return: dict[int, int] = {}
         try:
             for index, point in enumerate(points):
-                held, refused = _attach(index, point, programs[point.program])
+                without = no_return if point.optional and point.kind in _ENTRIES else {}
+                held, refused = _attach(index, point, programs[point.program], without)
                 if held:
                     self._held.append((point, held))
                 self.refused += [(index, place, number) for place, number in refused]
+                if point.kind in _RETURNS and (point.cookies or point.kind not in MULTI_KINDS):
+                    no_return.update((_cookie(point, place), number) for place, number in refused)
+            self._check_any(points)
         except BaseException:
             self.release()
             raise
+
+    def _check_any(self, points: Sequence[AttachPoint]) -> None:
+        """Refuse to go on if functions may be left out, and all were."""
+        if any(point.optional and point.kind in _ENTRIES for point, _ in self._held):
+            return
+        optional = [i for i, point in enumerate(points) if point.optional and point.kind in _ENTRIES]
+        if optional:
+            count = sum(points[i].functions for i in optional)
+            what = f"any of {count} functions" if count > 1 else points[optional[0]].target
+            number = self.refused[0][2]
+            reason = OSError(number, os.strerror(number))
+            message = AgentError.from_os(reason, f"cannot attach to {what}").message
+            raise AgentError("attach", message, errno=number, point=optional[0])
 
     def missed(self) -> dict[str, int]:
         """How often probes of each program were missed, as of now or a little while ago."""
@@ -86,19 +111,44 @@ class Attached:
 
 
 def _close(fds: Sequence[int]) -> None:
-    if len(fds) > 1:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(os.close, fds))
-    else:
-        for fd in fds:
+    """Close by as many threads as there may be; this one at least."""
+    left = deque(fds)
+
+    def close() -> None:
+        while left:
+            try:
+                fd = left.popleft()
+            except IndexError:  # another was faster
+                return
             os.close(fd)
 
+    helpers: list[threading.Thread] = []
+    for _ in range(min(_THREADS, len(fds)) - 1):
+        helper = threading.Thread(target=close)
+        try:
+            helper.start()
+        except RuntimeError:  # no more threads for this process
+            break
+        helpers.append(helper)
+    close()
+    for helper in helpers:
+        helper.join()
 
-def _attach(index: int, point: AttachPoint, program_fd: int) -> tuple[list[int], list[tuple[int, int]]]:
+
+def _cookie(point: AttachPoint, place: int) -> int:
+    """The cookie of one function of a point."""
+    return int(struct.unpack_from("<Q", point.cookies, 8 * place)[0]) if point.cookies else point.cookie
+
+
+def _attach(
+    index: int, point: AttachPoint, program_fd: int, without: Mapping[int, int]
+) -> tuple[list[int], list[tuple[int, int]]]:
     """The descriptors that hold a point, and what of it was refused."""
     try:
         if point.kind in MULTI_KINDS:
-            return attach_multi(point, program_fd)
+            return attach_multi(point, program_fd, without)
+        if point.cookie in without:
+            return [], [(0, without[point.cookie])]
         return attach(point, program_fd), []
     except OSError as error:
         reason = AgentError.from_os(error, f"cannot attach {point.kind}:{point.target}").message

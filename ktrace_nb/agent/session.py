@@ -324,6 +324,8 @@ class AgentSession:
         """
         limit = int(message.head.get("bytes", 1 << 20))
         self._wait(float(message.head.get("wait_ms", 0)) / 1000)
+        # What rings tell of threads until then comes along: no call that is later goes before it.
+        before_ns = time.monotonic_ns()
         blobs: list[bytes] = []
         head: dict[str, Any] = {"spans": [], "maps": []}
         for fd, buffer in self._buffers:
@@ -334,7 +336,7 @@ class AgentSession:
                 blobs.append(span)
         head["more"] = any(buffer.pending() for _, buffer in self._buffers)
         if self._graph:
-            head["graph"], pages = self._graph.take(max(limit, 0))
+            head["graph"], pages = self._graph.take(max(limit, 0), before_ns)
             head["more"] = head["more"] or not all(drained for _, _, drained in head["graph"]["cpus"])
             blobs += pages
         self._collect_maps(message.head.get("maps", []), head["maps"], blobs)

@@ -27,10 +27,13 @@ def own_instance(tracer: str) -> str:
         os.mkdir(path)
     except OSError:
         return ""
-    if tracer.encode() in read_file(f"{path}/available_tracers").split():
-        return path
-    os.rmdir(path)
-    return ""
+    works = False
+    try:
+        works = tracer.encode() in read_file(f"{path}/available_tracers").split()
+    finally:
+        if not works:
+            os.rmdir(path)
+    return path if works else ""
 
 
 def check_free(tracer: str, root: str, *, shared: bool) -> None:

@@ -40,6 +40,16 @@ NOBODY = 1 << 22
 """A thread's number that none ever has. Source: Linux ``include/linux/threads.h``, ``PID_MAX_LIMIT``."""
 
 
+def _mask(cpus: Iterable[int]) -> str:
+    """CPUs as the kernel reads them: hexadecimal, with a comma between every 32 bits."""
+    bits = sum(1 << cpu for cpu in cpus)
+    digits = f"{bits:x}"
+    head = len(digits) % 8
+    groups = [digits[:head]] if head else []
+    groups += [digits[at : at + 8] for at in range(head, len(digits), 8)]
+    return ",".join(groups)
+
+
 class Tracer:
     """The tracer, set up and not yet recording.
 
@@ -93,6 +103,7 @@ class Tracer:
             # Whoever waits for the buffer is woken when it is half full: if every event
             # woke the agent, those of its own reading would.
             "buffer_percent": ["50"],
+            "tracing_cpumask": [_mask(online_cpus())],
             "options/overwrite": ["1"],
             "options/function-fork": ["1"],
             "options/funcgraph-irqs": ["1"],
@@ -122,6 +133,7 @@ class Tracer:
 
     def _set_up(self, changes: dict[str, list[str]]) -> None:
         self._write("tracing_on", "0")
+        self._write("set_ftrace_pid")  # whom somebody looked at is not ours
         self._watch_nobody()
         for path, words in changes.items():
             try:

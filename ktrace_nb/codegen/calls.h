@@ -23,6 +23,7 @@ enum { CALLS_NONE_, CALLS_INT_, CALLS_LONG_ };
 
 #define CALLS_STACK_BITS_ 11	/* of a frame: 16 KiB, counted in words */
 #define CALLS_REPAIRS_ 16	/* open calls that are looked through for one that returned */
+#define CALLS_FORGOTTEN_ 64	/* open calls that are forgotten when a thread ends */
 
 #define CALLS_INLINE_ static inline __attribute__((always_inline))
 
@@ -47,7 +48,8 @@ struct calls_level_ {
 struct calls_open_ {
 	u32 frame;
 	u16 function;
-	u16 sent;
+	u16 sent : 1;
+	u16 cpu : 15;
 #ifdef CALLS_COMPLETED_
 	u64 at;
 	u64 values[6];
@@ -265,6 +267,7 @@ CALLS_INLINE_ void calls_enter_(u64 cookie, u32 frame, const u64 *values)
 	call.function = CALLS_NUMBER_(cookie);
 #ifdef CALLS_COMPLETED_
 	__builtin_memcpy(call.values, values, sizeof(call.values));
+	call.cpu = bpf_get_smp_processor_id();
 	call.at = bpf_ktime_get_ns();
 #else
 	if (call.sent)
@@ -296,7 +299,7 @@ calls_send_both_(u64 cookie, const struct calls_open_ *call, u32 level, u64 at, 
 	entry->tid = bpf_get_current_pid_tgid();
 	entry->frame = call->frame;
 	entry->function = call->function;
-	entry->cpu = bpf_get_smp_processor_id();
+	entry->cpu = call->cpu;
 	entry->kind = CALLS_ENTRY_;
 	entry->depth = depth;
 	entry->what = 0;
@@ -341,12 +344,12 @@ CALLS_INLINE_ void calls_finish_(u64 cookie, const struct calls_open_ *call, u32
 #endif
 }
 
-/* A call is no longer open, nor is what was entered after it. */
-CALLS_INLINE_ void calls_drop_(u32 thread, u32 open, u32 level)
+/* Only so many calls are open any more. */
+CALLS_INLINE_ void calls_drop_(u32 thread, u32 open, u32 level, int most)
 {
 	int i;
 
-	for (i = 0; i < CALLS_REPAIRS_; i++) {
+	for (i = 0; i < most; i++) {
 		struct calls_level_ top = {thread, open - 1};
 
 		if (open <= level)
@@ -379,7 +382,12 @@ CALLS_INLINE_ void calls_leave_(u64 cookie, u32 frame, u64 result)
 	call = calls_open.lookup(&place);
 	if (call)
 		calls_finish_(cookie, call, level - 1, at, result);
-	calls_drop_(thread, open, level - 1);
+#ifdef CALLS_COMPLETED_
+	/* What was entered after it has returned unseen. */
+	if (open > level)
+		ktrace_count_times_(0, KTRACE_UNMATCHED, open - level);
+#endif
+	calls_drop_(thread, open, level - 1, CALLS_REPAIRS_);
 	calls_set_open_(thread, known, level - 1);
 }
 
@@ -389,7 +397,7 @@ CALLS_INLINE_ void calls_forget_(u32 thread)
 
 	if (!known)
 		return;
-	calls_drop_(thread, *known, 0);
+	calls_drop_(thread, *known, 0, CALLS_FORGOTTEN_);
 	calls_threads.delete(&thread);
 }
 

@@ -13,13 +13,18 @@
 
 enum ktrace_count_ { KTRACE_FIELDS };
 
-static inline __attribute__((always_inline)) void ktrace_count_(u64 table, int what)
+static inline __attribute__((always_inline)) void ktrace_count_times_(u64 table, int what, u64 times)
 {
 	int row = -(int)table;
 	u64 *counts = bpf_map_lookup_elem((void *)bpf_pseudo_fd(1, KTRACE_LEDGER_FD), &row);
 
 	if (counts)
-		__sync_fetch_and_add(counts + what, 1);
+		__sync_fetch_and_add(counts + what, times);
+}
+
+static inline __attribute__((always_inline)) void ktrace_count_(u64 table, int what)
+{
+	ktrace_count_times_(table, what, 1);
 }
 
 /* An entry that is there already (-EEXIST) is no loss. */

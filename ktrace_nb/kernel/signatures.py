@@ -19,6 +19,9 @@ from ktrace_nb.kernel.errors import FactError
 REGISTERS = 6
 """How many registers an entry tells of."""
 
+_IN_REGISTERS = 16
+"""Bytes of a record that two registers have; what is larger is in memory."""
+
 SIGNED, UNSIGNED, BOOL, CHAR, POINTER, ENUM, FLAGS, RECORD, MODE, DEVICE, VOID, UNKNOWN = (
     *("signed", "unsigned", "bool", "char", "pointer", "enum", "flags", "record", "mode", "device"),
     *("void", "unknown"),
@@ -52,7 +55,7 @@ class Reading:
     table: str = ""
     """Of flags: their names, in the form of :mod:`ktrace_nb.ir.flag_tables`."""
     members: tuple[tuple[str, int, Reading], ...] = ()
-    """Of a record: name, bit offset and form of each member."""
+    """Of a record that two registers can have: name, bit offset and form of each member."""
 
     @property
     def error_bits(self) -> int:
@@ -116,13 +119,13 @@ class Signatures:
         variadic = bool(listed) and not listed[-1].type_id
         result_id = btf.result(prototype)
         # A result that does not fit two registers is written to where a hidden first argument says.
-        hidden = self._is_record(result_id) and btf.size(result_id) > 16
+        hidden = self._is_record(result_id) and btf.size(result_id) > _IN_REGISTERS
         taken = 1 if hidden and not self._is_arm else 0
         parameters = []
         for parameter in listed[: len(listed) - variadic]:
             registers, taken = self._registers(parameter.type_id, taken)
             reading = self.reading(parameter.type_id)
-            if reading.kind == RECORD and len(registers) == 1 and btf.size(parameter.type_id) > 16:
+            if reading.kind == RECORD and len(registers) == 1 and btf.size(parameter.type_id) > _IN_REGISTERS:
                 reading = Reading(POINTER)
             parameters.append(Parameter(parameter.name, reading, registers))
         result = Reading(POINTER) if hidden else self.reading(result_id)
@@ -172,7 +175,9 @@ class Signatures:
         if kind is Kind.INT:
             return self._read_integer(plain)
         if kind in RECORDS:
-            return Reading(RECORD, 8 * btf.size(plain), members=self._members(plain, 0, depth))
+            # Larger ones are in memory, where nobody reads them; those of nothing have nothing to be read.
+            members = self._members(plain, 0, depth) if 0 < btf.size(plain) <= _IN_REGISTERS else ()
+            return Reading(RECORD, 8 * btf.size(plain), members=members)
         if kind is Kind.FLOAT or kind is Kind.ARRAY:
             return Reading(UNKNOWN, 8 * btf.size(plain))
         return Reading(UNKNOWN)
@@ -190,8 +195,16 @@ class Signatures:
     def _members(self, record: int, start: int, depth: int) -> tuple[tuple[str, int, Reading], ...]:
         btf = self._btf
         found: list[tuple[str, int, Reading]] = []
-        for member in btf.members(record):
+        used = 0
+        # The other members of a union are the same bits again.
+        members = btf.members(record)[: 1 if btf.kind(record) is Kind.UNION else None]
+        for member in members:
             at = start + member.bit_offset
+            size = member.bitfield_size or 8 * btf.size(member.type_id)
+            # No compiler lays members upon each other, or outside; of such there could be any number.
+            if member.bit_offset < used or member.bit_offset + size > 8 * btf.size(record):
+                break
+            used = member.bit_offset + size
             plain = btf.resolve(member.type_id)
             if not member.name and plain and btf.kind(plain) in RECORDS:
                 found += self._members(plain, at, depth - 1) if depth > 1 else ()
@@ -201,8 +214,6 @@ class Signatures:
                 reading = replace(reading, bits=member.bitfield_size)
             if member.name:
                 found.append((member.name, at, reading))
-            if btf.kind(record) is Kind.UNION:
-                break  # its other members are the same bits again
         return tuple(found)
 
     def _by_typedef(self, type_id: int) -> Reading | None:

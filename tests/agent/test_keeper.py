@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ktrace_nb.agent import keeper as keepers
 from ktrace_nb.agent.keeper import Keeper, write_words
 
 AGENT = """
@@ -50,6 +51,23 @@ def test_an_error_does_not_keep_the_rest_from_being_put_back(tmp_path: Path) -> 
     with pytest.raises(FileNotFoundError):
         keeper.dismiss()
     assert path.read_text() == "before\n"
+
+
+def test_a_keeper_that_tries_on_is_not_waited_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keepers, "_WAIT_S", 0.1)
+    folder = tmp_path / "instance"
+    (folder / "busy").mkdir(parents=True)
+    keeper = Keeper([], str(folder))
+    start = time.monotonic()
+    with pytest.raises(OSError, match="not empty"):
+        keeper.dismiss()
+    assert time.monotonic() - start < 1
+    keeper.dismiss()
+    (folder / "busy").rmdir()
+    assert keeper._process.wait(5) == 0
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

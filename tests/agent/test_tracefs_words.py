@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ktrace_nb.agent import tracefs_words
+from ktrace_nb.agent.tracer import _mask
 
 OFFERED = "vfs_read\next4_file_open\nvfs_read\nnfs_open [nfs]\n__ftrace_invalid_address___48\n"
 
@@ -52,3 +54,25 @@ def test_pages_are_as_large_as_the_kernel_says(tracing: Path) -> None:
     assert tracefs_words.page_size(str(tracing)) in (4096, 16384, 65536)
     (tracing / "buffer_subbuf_size_kb").write_text("8\n")
     assert tracefs_words.page_size(str(tracing)) == 8192
+
+
+def test_an_instance_that_cannot_be_looked_at_is_removed(tracing: Path) -> None:
+    # A folder of an ordinary file system has no files of its own.
+    (tracing / "instances").mkdir()
+    with pytest.raises(FileNotFoundError):
+        tracefs_words.own_instance("function_graph")
+    assert list((tracing / "instances").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("cpus", "mask"),
+    [
+        (range(1), "1"),
+        ((0, 1), "3"),
+        (range(32), "ffffffff"),
+        ((0, 33), "2,00000001"),
+        (range(64), "ffffffff,ffffffff"),
+    ],
+)
+def test_cpus_are_named_as_the_kernel_reads_them(cpus: Sequence[int], mask: str) -> None:
+    assert _mask(cpus) == mask

@@ -78,6 +78,40 @@ def test_a_structure_of_two_words_takes_two_registers(kernel: Kernel) -> None:
     assert signature.result.kind == k.VOID
 
 
+def test_members_are_told_of_what_registers_have_alone(kernel: Kernel) -> None:
+    kernel.function("f", 0, kernel.big)
+    assert kernel.signature().parameters[0].reading == Reading(k.RECORD, 192)
+
+
+def test_structures_of_structures_without_end_are_not_gone_through(kernel: Kernel) -> None:
+    # 24 bytes that have two of 24 bytes each, and so on: 2 ** 40 members if one looked.
+    inner = kernel.big
+    for n in range(40):
+        inner = kernel.w.record(f"s{n}", 24, [("a", inner, 0), ("b", inner, 0)])
+    kernel.function("f", 0, inner)
+    assert kernel.signature().parameters[0].reading.members == ()
+
+
+@pytest.mark.parametrize("places", [(0, 0), (0, 64)])
+def test_members_that_are_not_beside_each_other_are_not_read(kernel: Kernel, places: tuple[int, int]) -> None:
+    inner = kernel.pair
+    for n in range(25):
+        inner = kernel.w.record(f"s{n}", 16, [("a", inner, places[0]), ("b", inner, places[1])])
+    kernel.function("f", 0, inner)
+    reading = kernel.signature().parameters[0].reading
+    for _ in range(25):
+        ((name, at, reading),) = reading.members
+        assert (name, at) == ("a", 0)
+    assert [name for name, _, _ in reading.members] == ["first", "second"]
+
+
+def test_a_union_is_read_as_its_first_member(kernel: Kernel) -> None:
+    inside = kernel.w.record("", 16, [("a", kernel.u64, 0), ("b", kernel.u64, 64)])
+    union = kernel.w.record("either", 16, [("", inside, 0), ("all", kernel.wide, 0)], union=True)
+    kernel.function("f", 0, union)
+    assert kernel.signature().parameters[0].reading.members == (("a", 0, UNSIGNED), ("b", 64, UNSIGNED))
+
+
 def test_a_structure_that_does_not_fit_the_registers_left_is_on_the_stack_and_the_next_is_not(
     kernel: Kernel,
 ) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from ktrace_nb.diagnostics import Problem, near_hint
 from ktrace_nb.errors import OptionError
-from ktrace_nb.ir.calls import Focus, Traced, Walk
+from ktrace_nb.ir.calls import Focus, LeftOut, Traced, Walk
 from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.lang.calls.means import choose
-from ktrace_nb.lang.calls.patterns import Pattern, parse
+from ktrace_nb.lang.calls.patterns import parse
 from ktrace_nb.lang.calls.prototypes import Prototypes
-from ktrace_nb.lang.calls.select import Selection, select
+from ktrace_nb.lang.calls.select import LIMIT, Selection, select
 from ktrace_nb.source import Source
 
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
@@ -56,7 +56,7 @@ def lower(source: Source, wish: Wish, facts: KernelFacts) -> tuple[Walk, tuple[P
     selection = select(patterns, facts, insist=wish.insist)
     roots: tuple[str, ...] = ()
     if wish.roots:
-        selection, roots = _with_roots(patterns, selection, wish, facts)
+        selection, roots = _with_roots(selection, wish, facts)
     prototypes = Prototypes(facts)
     functions = tuple(replace(prototypes.described(f), is_root=f.name in roots) for f in selection.functions)
     followed = 0
@@ -76,21 +76,34 @@ def lower(source: Source, wish: Wish, facts: KernelFacts) -> tuple[Walk, tuple[P
     return walk, selection.problems
 
 
-def _with_roots(
-    patterns: Sequence[Pattern], selection: Selection, wish: Wish, facts: KernelFacts
-) -> tuple[Selection, tuple[str, ...]]:
-    """The functions, those below which calls are wanted among them."""
+def _with_roots(selection: Selection, wish: Wish, facts: KernelFacts) -> tuple[Selection, tuple[str, ...]]:
+    """The functions, those below which calls are wanted among them.
+
+    What is left out stays left out, but a root must be seen, and by the name it was given.
+
+    Raises:
+        OptionError: Together they are too many.
+    """
     wanted = parse(Source("", "--from"), wish.roots, name="--from")
-    roots = tuple(f.name for f in select(wanted, facts, insist=wish.insist).functions)
-    # What is left out stays left out, but a root must be seen.
-    merged = select([*_plain(patterns), *wanted], facts, insist=wish.insist)
-    chosen = {f.name for f in selection.functions} | set(roots)
-    functions = tuple(f for f in merged.functions if f.name in chosen)
-    return replace(selection, functions=functions), roots
-
-
-def _plain(patterns: Sequence[Pattern]) -> list[Pattern]:
-    return [pattern for pattern in patterns if not pattern.exclude]
+    below = select(wanted, facts, insist=wish.insist)
+    merged = {f.address or f.name: f for f in below.functions}
+    left = {one.name: one for one in (*below.left_out, *selection.left_out)}
+    for function in selection.functions:
+        there = merged.setdefault(function.address or function.name, function)
+        if there.name != function.name:
+            left[function.name] = LeftOut(function.name, f"another name of {there.name}")
+    functions = tuple(sorted(merged.values(), key=lambda f: f.name))
+    if len(functions) > LIMIT:
+        raise OptionError(
+            f"--from: with its functions there are {len(functions):,}, more than {LIMIT:,}",
+            hint="narrow its patterns or those of the calls",
+        )
+    for function in functions:
+        left.pop(function.name, None)
+    together = Selection(
+        functions, tuple(left[name] for name in sorted(left)), selection.problems + below.problems
+    )
+    return together, tuple(f.name for f in below.functions)
 
 
 def _following(

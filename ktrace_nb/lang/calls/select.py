@@ -191,7 +191,10 @@ class _Selector:
     def _exclude(self, pattern: Pattern, chosen: dict[str, Pattern]) -> None:
         names = set(chosen)
         if pattern.module or pattern.file:
-            names &= set(self._matching(pattern))
+            try:
+                names &= set(self._matching(pattern))
+            except ProbeNotFoundError:
+                names = set()  # what is not there need not be left out
         gone = [n for n in names if fnmatchcase(n, pattern.names) or fnmatchcase(n, today(pattern.names))]
         if not gone:
             self._note(pattern, f"{pattern.text!r} leaves out nothing", near_hint(pattern.names, chosen))

@@ -11,7 +11,10 @@ from ktrace_nb.stream.calls.pairing import Events, Int, Open, Paired
 
 
 def pair_adjacent(before: Open, events: Events, depth: NDArray[Any]) -> Paired:
-    """Pair records of which each call's two stand one right behind the other in their thread.
+    """Pair an entry with the next record of its thread, frame and function, if that is a return.
+
+    Each call's two are sent one right behind the other. An interrupt may come between them, and with
+    it the records of its own calls: those lie elsewhere on the stack.
 
     Args:
         before: Entries whose return had not come.
@@ -33,16 +36,19 @@ def pair_adjacent(before: Open, events: Events, depth: NDArray[Any]) -> Paired:
     frame = np.concatenate([held.frame, events.frame])[order]
     row = np.concatenate([held.row, events.row])[order]
     levels = np.concatenate([np.zeros(known, np.int64), depth.astype(np.int64)])[order]
-    fits = (slot[1:] == slot[:-1]) & ~is_return[:-1] & is_return[1:]
-    fits &= (function[1:] == function[:-1]) & (frame[1:] == frame[:-1])
-    entry = np.flatnonzero(fits)
+    by_place = np.lexsort((function, frame, slot))  # which keeps those of one place in order
+    first, second = by_place[:-1], by_place[1:]
+    alike = (slot[first] == slot[second]) & (frame[first] == frame[second])
+    alike &= (function[first] == function[second]) & ~is_return[first]
+    fits = alike & is_return[second]
     call = np.where(is_return, -1, row)
-    call[entry + 1] = row[entry]
-    lonely = ~is_return
-    lonely[entry] = False
-    is_last = np.append(slot[1:] != slot[:-1], True)
-    lost = np.flatnonzero(lonely & ~is_last)
-    left = lonely & is_last
+    call[second[fits]] = row[first[fits]]
+    again = alike & ~is_return[second]
+    # In the order in which their places were entered again.
+    by_end = np.argsort(second[again], kind="stable")
+    lost, seen = first[again][by_end], second[again][by_end]
+    left = ~is_return
+    left[first[alike]] = False
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
     return Paired(
@@ -51,7 +57,7 @@ def pair_adjacent(before: Open, events: Events, depth: NDArray[Any]) -> Paired:
         np.full(len(events.slot), -1),
         row[lost],
         levels[lost],
-        order[lost + 1] - known,
+        order[seen] - known,
         before.chosen(~waits).and_then(
             Open(slot[left], row[left], function[left], frame[left], np.zeros(int(left.sum()), np.uint8))
         ),

@@ -24,6 +24,9 @@ COLUMNS = (
 )
 """What a frame must have to be written."""
 
+_DRAW_S = 60.0
+"""How long Graphviz may take: its time grows faster than the graph."""
+
 SUFFIXES = (".json", ".json.gz", ".folded", ".dot", ".svg", ".txt")
 """Ends of file names that are understood, see :func:`write_calls`."""
 
@@ -130,6 +133,14 @@ def _draw(calls: pd.DataFrame, file: BinaryIO) -> None:
     if program is None:
         raise MissingError("no Graphviz to draw the call graph with", fix="apt-get install graphviz")
     text = b"".join(_encoded(dot(calls)))
-    done = subprocess.run([program, "-Tsvg"], input=text, stdout=file, stderr=subprocess.PIPE, check=False)
+    try:
+        done = subprocess.run(
+            [program, "-Tsvg"], input=text, stdout=file, stderr=subprocess.PIPE, check=False, timeout=_DRAW_S
+        )
+    except subprocess.TimeoutExpired:
+        raise KTraceError(
+            f"Graphviz did not finish within {_DRAW_S:g} s: the graph is large",
+            hint="export *.dot and draw a part of it",
+        ) from None
     if done.returncode:
         raise KTraceError(f"Graphviz failed: {done.stderr.decode(errors='replace').strip()}")

@@ -14,7 +14,7 @@ in it. The formats of pages and events come with the first of them.
 Every CPU has a buffer of its own, and each is in order of time. A record is given
 out once nothing can come any more that belongs before it: up to the time at which
 the agent began to read, or that of the last event read from a CPU that had more
-than was taken. For one thread that is exact: an event is in the buffer before the
+than was taken, if that is earlier. For one thread that is exact: an event is in the buffer before the
 thread runs on, let alone on another CPU.
 
 The kernel numbers calls by their depth among the recorded ones; ``frame`` of a
@@ -39,15 +39,25 @@ from ktrace_nb.errors import StreamError
 from ktrace_nb.ir.calls import ENTRY, RETURN, Traced
 from ktrace_nb.kernel.errors import FactError
 from ktrace_nb.kernel.tracefs import Field, parse_format
-from ktrace_nb.stream.calls.pages import Events, PageLayout, count_gaps, cut_pages, parse_page_layout
-from ktrace_nb.stream.calls.records import RECORD
+from ktrace_nb.stream.calls.pages import (
+    Events,
+    PageLayout,
+    check_number,
+    count_gaps,
+    cut_pages,
+    parse_page_layout,
+)
+from ktrace_nb.stream.calls.records import PID_MAX_LIMIT, RECORD
 
 _PROLOGUE = 16
 """Bytes from a function's begin within which the call to ftrace lies: behind
 ``endbr64`` on x86, behind ``bti c`` and two instructions on arm64."""
 
-_MOST_THREADS = 1 << 22
-"""Numbers of threads are smaller. Source: Linux ``include/linux/threads.h``, ``PID_MAX_LIMIT``."""
+_MOST_CPUS = 1 << 15
+"""Numbers of CPUs are smaller: a frame has an int16 for them, the largest ``NR_CPUS`` is 8192."""
+
+_LARGEST_PAGE = 1 << 20
+"""Bytes; the kernel's sub-buffers are of 128 pages at most. Source: Linux ``kernel/trace/ring_buffer.c``."""
 
 _ROW = np.dtype(
     [
@@ -101,7 +111,7 @@ class GraphDecoder:
         self._waiting = np.empty(0, _ROW)
         self._reached: dict[int, int] = {}
         self._overruns: dict[int, list[int]] = {}
-        self._began_at_0 = np.zeros(_MOST_THREADS, bool)
+        self._began_at_0 = np.zeros(PID_MAX_LIMIT, bool)
         self.lost = 0
         """Events that the kernel overwrote before they were read, or had no room for."""
         self.gaps = 0
@@ -113,6 +123,11 @@ class GraphDecoder:
     def too_deep(self) -> int:
         """Calls not seen because too many of the thread's were open: more than 50 in Linux 6.1."""
         return sum(last - first for first, last in self._overruns.values())
+
+    @property
+    def reached_ns(self) -> int:
+        """Up to when all events of all CPUs have come; 0 before the first have."""
+        return min(self._reached.values(), default=0)
 
     def add(self, head: Mapping[str, Any], pages: bytes | memoryview) -> NDArray[np.void]:
         """Take in what one ``collect`` brought.
@@ -129,9 +144,9 @@ class GraphDecoder:
         """
         if "formats" in head:
             self._learn(head["formats"])
-        self.lost = int(head["lost"])
+        self.lost = check_number("a count of lost events", head["lost"], 1 << 64)
         new = self._decode(head, pages)
-        before = min(self._reached.values(), default=0)
+        before = self.reached_ns
         rows = _sorted(np.concatenate((self._waiting, new)) if len(self._waiting) else new)
         ready = int(np.searchsorted(rows["at"], np.uint64(before), side="right"))
         self._waiting = rows[ready:].copy()
@@ -156,7 +171,14 @@ class GraphDecoder:
         """Rows of the pages, CPU by CPU; notes how far each CPU's are known."""
         if self._layout is None:
             raise StreamError("pages of ftrace's came before their format")
-        size = int(head["page"])
+        size = check_number("a page's size", head["page"], _LARGEST_PAGE + 1)
+        layout = self._layout
+        if size % 4 or size // 4 < max(layout.timestamp + 2, layout.commit + 1, layout.data + 1):
+            raise StreamError(f"pages of ftrace's cannot have {size} bytes")
+        before_ns = check_number("a time", head["before_ns"], 1 << 64)
+        for cpu, count, _ in head["cpus"]:
+            check_number("a CPU", cpu, _MOST_CPUS)
+            check_number("a count of pages", count, 1 << 32)
         if len(pages) % size or len(pages) // size != sum(count for _, count, _ in head["cpus"]):
             raise StreamError("not whole pages of ftrace's")
         words = np.frombuffer(pages, "<u4").reshape(-1, size // 4)
@@ -171,9 +193,10 @@ class GraphDecoder:
             reached = self._reached.get(cpu, 0)
             begin, end = np.searchsorted(found.page, (first, first + count))
             if drained:
-                reached = max(reached, int(head["before_ns"]))
+                reached = max(reached, before_ns)
             elif end > begin:
-                reached = max(reached, int(found.at[end - 1]))
+                # What the ring tells of threads is known up to before_ns only.
+                reached = max(reached, min(int(found.at[end - 1]), before_ns))
             self._reached[cpu] = reached
             first += count
         return self._rows(words, found, cpus[found.page])
@@ -210,10 +233,10 @@ class GraphDecoder:
 
     def _note_overruns(self, tids: NDArray[np.uint32], overruns: NDArray[np.uint64]) -> None:
         """The kernel counts for as long as a thread lives; what it counted before we looked is not ours."""
-        self._began_at_0[tids[overruns == 0] % _MOST_THREADS] = True
+        self._began_at_0[tids[overruns == 0] % PID_MAX_LIMIT] = True
         for row in np.flatnonzero(overruns):
             tid, count = int(tids[row]), int(overruns[row])
-            first = 0 if self._began_at_0[tid % _MOST_THREADS] else count
+            first = 0 if self._began_at_0[tid % PID_MAX_LIMIT] else count
             self._overruns.setdefault(tid, [first, count])[1] = count
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from ktrace_nb.errors import StreamError
+from ktrace_nb.stream.calls.records import PID_MAX_LIMIT
+
+_NUMBER = re.compile("[0-9]{1,7}")
 
 
 class Listed(NamedTuple):
@@ -28,10 +32,15 @@ def parse_listing(listing: bytes) -> list[Listed]:
     found = []
     for line in listing.decode("utf-8", "replace").split("\n")[:-1]:
         fields = line.split(" ", 3)
-        if len(fields) < 4 or not all(field.isdigit() for field in fields[:3]):
-            raise StreamError(f"a list of threads has the line {line!r}")
+        if len(fields) < 4 or not all(map(_is_number, fields[:3])):
+            raise StreamError(f"a list of threads has the line {line[:80]!r}")
         found.append(Listed(int(fields[0]), int(fields[1]), int(fields[2]), fields[3]))
     return found
+
+
+def _is_number(field: str) -> bool:
+    """Whether it is the number of a thread; what ``str.isdigit`` takes is more than ``int`` reads."""
+    return bool(_NUMBER.fullmatch(field)) and int(field) < PID_MAX_LIMIT
 
 
 def descendants(threads: Iterable[Listed], processes: Iterable[int]) -> set[int]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ktrace_nb.ir.calls import ENTRY, RETURN
+from ktrace_nb.ir.calls import END, ENTRY, RETURN
 from ktrace_nb.stream.calls.records import RECORD
 
 _OUTERMOST = 0xFFFF_FFFF
@@ -24,8 +24,10 @@ class Longer:
     def __init__(self, least_ns: int) -> None:
         self._least_ns = least_ns
         self._open = np.empty(0, RECORD)
-        self.unmatched = 0
+        self.no_return = 0
         """Entries whose return did not come: how long they took is not known."""
+        self.unmatched = 0
+        """Returns whose entry did not come."""
 
     def add(self, records: NDArray[Any]) -> NDArray[Any]:
         """Take in records in the order of their times, and give those that are wanted by now.
@@ -41,17 +43,21 @@ class Longer:
         # Of the idle threads every CPU has one, all with the number 0.
         thread = calls["tid"].astype(np.int64)
         thread = np.where(thread == 0, -1 - calls["cpu"].astype(np.int64), thread)
-        order = np.lexsort((np.arange(len(at)), calls["frame"], thread))
+        life, is_gone = _lives(both, thread, at)
+        order = np.lexsort((np.arange(len(at)), calls["frame"], life, thread))
         calls, at, thread = calls[order], at[order], thread[order]
+        life, is_gone = life[order], is_gone[order]
         entered = calls["kind"] == ENTRY
         same = (thread[1:] == thread[:-1]) & (calls["frame"][1:] == calls["frame"][:-1])
+        same &= life[1:] == life[:-1]
         pair = same & entered[:-1] & ~entered[1:] & (calls["function"][1:] == calls["function"][:-1])
         first = np.flatnonzero(pair)
         alone = entered.copy()
         alone[first] = False
-        is_last = np.append(~same, True) if len(at) else np.empty(0, bool)
-        self.unmatched += int((alone & ~is_last).sum())
-        self._open = both[np.sort(at[alone & is_last])]
+        waits = alone & ~is_gone & (np.append(~same, True) if len(at) else np.empty(0, bool))
+        self.no_return += int((alone & ~waits).sum())
+        self.unmatched += int((~entered).sum()) - len(first)
+        self._open = both[np.sort(at[waits])]
         took = calls["at"][first + 1].astype(np.int64) - calls["at"][first].astype(np.int64)
         first = first[took >= self._least_ns]
         others = np.flatnonzero(~is_call)
@@ -62,3 +68,27 @@ class Longer:
         chosen["depth"][in_calls] = np.minimum(depth, 255)
         assert not len(others) or others[0] >= known
         return chosen[np.argsort(position, kind="stable")]
+
+    def finish(self) -> None:
+        """No more will come: count the entries that still wait for their return."""
+        self.no_return += len(self._open)
+        self._open = np.empty(0, RECORD)
+
+
+def _lives(
+    records: NDArray[Any], thread: NDArray[np.int64], at: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """How often each call's thread had ended before it, and whether it ended after it.
+
+    A thread's number is used again. Some functions of one that ends do not return.
+
+    Args:
+        records: All of them, in order.
+        thread: Of each call.
+        at: Of each call its place among the records.
+    """
+    ends = np.flatnonzero(records["kind"] == END)
+    known = np.sort((records["tid"][ends].astype(np.int64) << 32) | ends)
+    first = np.searchsorted(known, thread << 32)
+    before = np.searchsorted(known, (thread << 32) | at)
+    return before - first, np.searchsorted(known, (thread + 1) << 32) > before

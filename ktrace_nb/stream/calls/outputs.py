@@ -81,8 +81,9 @@ class WalkOutputs(Outputs):
         self._graph = GraphDecoder(self.walk.functions) if self.walk.means == ir.GRAPH else None
         longer_ns = self.walk.focus.longer_ns
         self._longer = Longer(longer_ns) if self._graph is not None and longer_ns else None
-        self._early = np.empty(0, RECORD)
+        self._early: list[NDArray[Any]] = []
         """Of threads, that came before the calls of their time."""
+        self._handed_ns = 0
         self._left_out = list(self.walk.left_out)
         self._last_feed: tuple[pd.DataFrame, FrameFeed] | None = None
         self._arrived = self._discarded = self._unread = 0
@@ -134,6 +135,8 @@ class WalkOutputs(Outputs):
         with self._lock:
             if self._graph is not None:
                 self._add_graph(self._graph.flush(), last=True)
+            if self._longer is not None:
+                self._longer.finish()
             self.store.finish(at_ns)
 
     def _read_span(self, definition: b.MapDef, span: memoryview) -> None:
@@ -150,7 +153,7 @@ class WalkOutputs(Outputs):
             if self._graph is None:
                 self.store.add(records)
             else:
-                self._early = np.concatenate([self._early, records])
+                self._early.append(records)
 
     def _read_graph(self, head: Mapping[str, Any], pages: memoryview) -> None:
         assert self._graph is not None
@@ -160,14 +163,17 @@ class WalkOutputs(Outputs):
 
     def _add_graph(self, records: NDArray[Any], *, last: bool) -> None:
         """Take in calls, and what the ring told of threads until then."""
-        if not len(records) and not last:
+        assert self._graph is not None
+        reached_ns = self._graph.reached_ns
+        # While nothing is known of a CPU, what comes is put aside as it is.
+        if reached_ns <= self._handed_ns and not len(records) and not last:
             return
-        early = self._early
-        order = np.argsort(early["at"], kind="stable")
-        early = early[order]
-        count = len(early) if last else int(np.searchsorted(early["at"], records["at"][-1], side="right"))
+        self._handed_ns = reached_ns
+        early = np.concatenate([np.empty(0, RECORD), *self._early])
+        early = early[np.argsort(early["at"], kind="stable")]
+        count = len(early) if last else int(np.searchsorted(early["at"], np.uint64(reached_ns), side="right"))
         merged = np.concatenate([early[:count], records])
-        self._early = early[count:]
+        self._early = [early[count:]]
         merged = merged[np.argsort(merged["at"], kind="stable")]
         self.store.add(self._longer.add(merged) if self._longer else merged)
 
@@ -316,9 +322,21 @@ class WalkOutputs(Outputs):
         """
         # Maps of its own programs matter if they were full.
         found = [e for e in super().entries() if e.name != "printed" and (e.kind != "map" or e.lost)]
+        if self.walk.focus.completed:
+            # The programs keep open calls themselves then, and count those that they see to be gone.
+            for entry in found:
+                if entry.kind == "session":
+                    entry.losses["no_return"] = entry.losses.pop("unmatched")
         counts, store = self.store.counts, self.store
         losses = {"no_return": counts.no_return, "unmatched": counts.unmatched, "not_kept": store.not_kept}
+        if self._longer is not None:
+            losses["no_return"] += self._longer.no_return
+            losses["unmatched"] += self._longer.unmatched
         if self._graph is not None:
             losses["ring_full"] = max(self._graph.lost, self._graph.gaps)
             losses["too_deep"] = self._graph.too_deep
-        return [Entry(CALLS, "events", counts.calls, store.calls.rows, losses=losses), *found]
+        return [Entry(CALLS, "calls", counts.calls, store.calls.rows, losses=losses), *found]
+
+    def entries_of(self, name: str) -> list[Entry]:
+        """The ledger's lines that tell whether a frame is complete: all frames are made of the same calls."""
+        return [] if name == LEFT_OUT else self.entries()

@@ -73,6 +73,17 @@ def parse_page_layout(header_page: str) -> PageLayout:
     return layout
 
 
+def check_number(what: str, value: object, limit: int) -> int:
+    """What the agent tells about pages, if it is a number from 0 to below a limit.
+
+    Raises:
+        StreamError: It is not.
+    """
+    if not isinstance(value, int) or not 0 <= value < limit:
+        raise StreamError(f"of ftrace's pages {what} is told as {value!r:.40}")
+    return value
+
+
 def count_gaps(pages: NDArray[np.uint32], layout: PageLayout) -> int:
     """Before how many of the pages events were overwritten that nobody had read."""
     return int(np.count_nonzero(pages[:, layout.commit] & _MISSED))

@@ -37,5 +37,8 @@ RECORD = np.dtype(
 ============ ================================================================================
 """
 
+PID_MAX_LIMIT = 1 << 22
+"""Numbers of threads and processes are smaller. Source: Linux ``include/linux/threads.h``, 64-bit kernels."""
+
 STACK_BITS = 11
 """``frame >> STACK_BITS`` tells stacks apart: 16 KiB each, ``THREAD_SIZE`` of 64-bit x86 and arm."""

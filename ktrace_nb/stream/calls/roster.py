@@ -16,9 +16,7 @@ from ktrace_nb.errors import StreamError
 from ktrace_nb.ir.calls import END, THREAD
 from ktrace_nb.stream.calls.columns import Columns
 from ktrace_nb.stream.calls.listing import parse_listing
-
-PID_MAX_LIMIT = 1 << 22
-"""Numbers of threads are smaller. Source: Linux ``include/linux/threads.h``."""
+from ktrace_nb.stream.calls.records import PID_MAX_LIMIT
 
 _FORK = 1
 
@@ -79,9 +77,12 @@ class Roster:
         """Find the threads of records, and learn from those that tell of threads.
 
         Raises:
-            StreamError: A thread has a number that none can have.
+            StreamError: A thread or process has a number that none can have.
         """
         is_call = records["kind"] < THREAD
+        process = int(records["frame"][records["kind"] == THREAD].max(initial=0))
+        if process >= PID_MAX_LIMIT:
+            raise StreamError(f"a record of calls names process {process}")
         slot = self._slots_of(records["tid"], records["cpu"], is_call)
         there = slot >= 0
         label = np.zeros(len(slot), np.uint32)

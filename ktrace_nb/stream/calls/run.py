@@ -37,11 +37,21 @@ class WalkRun:
         self._session = session
 
     def track(self, processes: Collection[int]) -> None:
-        """Have programs record some processes and the children they get, if not all are recorded."""
+        """Have programs record some processes and the children they get, if not all are recorded.
+
+        Raises:
+            LoadError: There are more than the kernel takes.
+        """
         if self.walk.focus.tracked and processes:
             keys = b"".join(struct.pack("<I", process) for process in processes)
             steps = [["update", TRACKED, len(processes)]]
-            self._call("change", keys + b"\x01" * len(processes), session=self._session, steps=steps)
+            reply = self._call("change", keys + b"\x01" * len(processes), session=self._session, steps=steps)
+            if refused := int(reply.head.get("refused", 0)):
+                raise LoadError(
+                    f"{refused:,} of {len(processes):,} processes cannot be told apart from the others: "
+                    f"the map {TRACKED!r} is full",
+                    hint="name a process that has fewer children, or leave -x out to record all processes",
+                )
 
     def attached(self, head: Mapping[str, Any], processes: Sequence[int]) -> int:
         """Everything is attached: take in what the kernel refused, and which threads there are, and record.
@@ -54,7 +64,7 @@ class WalkRun:
             Since when calls are recorded, ``CLOCK_MONOTONIC``.
 
         Raises:
-            LoadError: One of the processes is not there.
+            LoadError: One of the processes is not there, or they are too many.
         """
         self.outputs.refuse(list(head.get("refused", ())))
         # Named as ftrace lists them: NAME, or NAME [MODULE].
@@ -71,22 +81,30 @@ class WalkRun:
     def _track_families(self, processes: Sequence[int]) -> int:
         """Track processes and all that come from them; gives since when the last of them is, 0 if unknown.
 
-        From now on the kernel tells of children. One that came meanwhile may be of a parent that
-        was not tracked yet, so the list is read until it has nobody new.
+        From then on the kernel tells of children. One that came between the list and that is in no
+        list yet: only of processes tracked since the list before can there be such.
+
+        Raises:
+            LoadError: One of the processes is not there, or they are too many.
         """
         since_ns = 0
         done: set[int] = set()
+        fresh = set(processes)
         while True:
             listed = parse_listing(bytes(self._call("threads").blob))
-            if not done and (gone := set(processes) - {thread.process for thread in listed}):
-                raise LoadError(f"there is no process {min(gone)}")
-            new = descendants(listed, processes) - done
+            if not done and (gone := fresh - {thread.process for thread in listed}):
+                raise LoadError(
+                    f"there is no process {min(gone)}",
+                    hint="ps -e lists those of the machine that is traced; -c COMMAND starts one",
+                )
+            new = descendants(listed, fresh) - done
             if not new:
                 return since_ns
             self.track(new)
             if self.walk.means == GRAPH:
                 since_ns = max(since_ns, *map(self._track_by_graph, sorted(new)))
             done |= new
+            fresh = new
 
     def _track_by_graph(self, process: int) -> int:
         """Have ftrace record a process; gives since when, 0 if it has ended."""

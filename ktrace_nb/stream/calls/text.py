@@ -25,6 +25,7 @@ import pandas as pd
 from ktrace_nb.stream.calls.durations import told
 from ktrace_nb.stream.calls.feed import ENTERED, UNSEEN, Feed, FrameFeed
 from ktrace_nb.stream.calls.store import CallStore
+from ktrace_nb.stream.text import printable
 
 _AT_ONCE = 1 << 14
 _WIDEST = 120
@@ -80,7 +81,7 @@ class IndentText:
 
     def _learn_names(self) -> None:
         for text in self._feed.threads[len(self._names) :]:
-            comm, _, tid = text.rpartition(" (")
+            comm, _, tid = printable(text).rpartition(" (")
             name = f"{comm}({tid}"
             # A thread that is renamed goes on; of the idle threads each CPU has one, all with the number 0.
             self._names.append((name, tid if tid != "0)" else name))
@@ -157,7 +158,7 @@ class TreeText:
     def _written(self, thread: int) -> Iterator[str]:
         block = self._blocks.pop(thread)
         if thread != self._last:
-            yield self._feed.threads[thread]
+            yield printable(self._feed.threads[thread])
             self._last = thread
         least = min(line.depth for line in block)
         ended = {line.call for line in block if not line.is_entry}

@@ -14,9 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ktrace_nb.stream.calls.paths import Numbers, codes
-
-PID_MAX_LIMIT = 4 * 1024 * 1024
-"""No thread's number reaches it on a 64-bit kernel; ``include/linux/threads.h``."""
+from ktrace_nb.stream.calls.records import PID_MAX_LIMIT
 
 IDLE_PID = PID_MAX_LIMIT
 """Stands for the process of the idle threads; CPU n's is this plus 1 plus n."""

@@ -21,7 +21,7 @@ SETTINGS = (
     *("current_tracer", "set_ftrace_filter", "set_ftrace_notrace", "set_graph_function", "set_graph_notrace"),
     *("max_graph_depth", "set_ftrace_pid", "set_ftrace_notrace_pid", "trace_clock", "tracing_on"),
     *("buffer_percent", "tracing_thresh", "options/function-fork", "options/funcgraph-irqs"),
-    *("options/overwrite",),
+    *("options/overwrite", "tracing_cpumask"),
 )
 """What a session may change; the size of the buffer is rounded by the kernel, and looked at apart."""
 

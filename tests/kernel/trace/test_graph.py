@@ -171,6 +171,23 @@ def test_who_would_put_settings_back_is_not_seen(graph: Open) -> None:
     assert {int(tid) for tid in session.records()["tid"]} == {pid}
 
 
+def test_a_pid_that_somebody_left_behind_is_not_seen(
+    graph: Open, setting: Callable[..., None], guest: Guest
+) -> None:
+    loop = "(while sleep 0.02; do read line </etc/passwd; done) >/dev/null 2>&1 & echo $!"
+    other = guest.run("sh", "-c", loop).strip()
+    try:
+        setting("set_ftrace_pid", other)
+        session = graph(tracked=1)
+        session.call("attach")
+        _, pid = session.run("cat /etc/passwd; sleep 0.5; true")
+        seen = {int(tid) for tid in session.records()["tid"]}
+    finally:
+        guest.run("kill", other)
+    assert pid in seen
+    assert int(other) not in seen
+
+
 def test_without_processes_named_every_thread_is_seen(graph: Open, guest: Guest) -> None:
     session = graph()
     session.call("attach")
@@ -225,10 +242,14 @@ def test_calls_nest_though_the_thread_changes_its_cpu(image_61: Image) -> None:
         connection = Connection(SocketStream(machine.connect()))
         connection.call("put", MOVE.encode(), path="/tmp/move.py")
         fact = {name: bytes(connection.call("fact", name=name).blob) for name in ("functions", "kallsyms")}
+        own = Guest(cast(Target, SimpleNamespace(connection=connection)))
+        put(own, "tracing_cpumask", "1")  # somebody traced one CPU alone
         session = Graph(connection, functions(fact.__getitem__, "ext4_.*"), tracked=1)
         session.call("attach")
+        assert own.run("cat", f"{TRACING}/tracing_cpumask") == "3\n"
         _, pid = session.run("python3 -I -S /tmp/move.py")
         records = session.records()
+        assert own.run("cat", f"{TRACING}/tracing_cpumask") == "1\n"
         connection.close()
     assert (np.diff(records["at"].astype(np.int64)) >= 0).all()
     assert np.count_nonzero(np.diff(records["cpu"].astype(np.int64))) >= 1008

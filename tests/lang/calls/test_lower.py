@@ -138,6 +138,47 @@ def test_a_root_may_be_one_that_is_left_out_else() -> None:
     assert [f.name for f in made.functions] == ["ext4_iget", "ext4_lookup", "ext4_match"]
 
 
+def test_what_is_left_out_does_not_count_beside_a_root() -> None:
+    made = walk(kernel(many=2001), calls=("many_*,ext4_*,!many_1*",), roots=("ext4_lookup",))
+    assert made.focus.roots == ("ext4_lookup",)
+    assert not any(f.name.startswith("many_1") for f in made.functions)
+
+
+def test_a_root_takes_no_other_function_away() -> None:
+    # vfs_open and vfs_open_alias have one address.
+    calls = ("vfs_open*,vfs_write,!vfs_open",)
+    assert [f.name for f in walk(calls=calls).functions] == ["vfs_open_alias", "vfs_write"]
+    made = walk(calls=calls, roots=("vfs_read",))
+    assert [f.name for f in made.functions] == ["vfs_open_alias", "vfs_read", "vfs_write"]
+
+
+@pytest.mark.parametrize(("root", "other"), [("vfs_open", "vfs_open_alias"), ("vfs_open_alias", "vfs_open")])
+def test_a_root_has_the_name_it_was_given(root: str, other: str) -> None:
+    made = walk(calls=(f"{other},vfs_write",), roots=(root,))
+    assert [(f.name, f.is_root) for f in made.functions] == [(root, True), ("vfs_write", False)]
+    assert [(one.name, one.reason) for one in made.left_out] == [(other, f"another name of {root}")]
+
+
+def test_more_functions_than_have_numbers_are_refused_with_roots_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ktrace_nb.lang.calls.lower.LIMIT", 3)
+    assert len(walk(roots=("ext4_lookup",)).functions) == 3
+    with pytest.raises(OptionError, match="--from: with its functions there are 4, more than 3"):
+        walk(roots=("vfs_read",))
+
+
+def test_what_a_pattern_of_roots_leaves_out_is_told() -> None:
+    made = walk(roots=("vfs_read*",))
+    assert [f.name for f in made.functions if f.is_root] == ["vfs_read"]
+    assert "vfs_read.cold" in [one.name for one in made.left_out]
+
+
+def test_remarks_about_roots_are_told() -> None:
+    _, remarks = lower(Source(""), Wish(calls=("ext4_*",), roots=("vfs_helper",)), FACTS)
+    assert [str(remark.message) for remark in remarks] == [
+        "'vfs_helper' is vfs_helper.isra.0 on this kernel",
+    ]
+
+
 def test_an_address_is_followed_as_it_is() -> None:
     made = walk(follow="0xffff888003a1c000")
     assert made.focus.followed == 0xFFFF888003A1C000

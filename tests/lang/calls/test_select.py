@@ -124,6 +124,13 @@ def test_nothing_left_is_an_error() -> None:
         chosen("ext4_*,!ext4*")
 
 
+def test_leaving_out_what_is_not_there_is_a_note() -> None:
+    for pattern in ("ext4_*,!nope_*", "ext4_*,!nope_*:mod:nosuch"):
+        found = select(parse(Source(""), [pattern]), kernel())
+        assert len(found.functions) == 3
+        assert "leaves out nothing" in found.problems[-1].message
+
+
 def test_too_many_functions_are_refused_unless_one_insists() -> None:
     facts = kernel(many=MOST + 1)
     patterns = parse(Source(""), ["many_*,ext4_*"])

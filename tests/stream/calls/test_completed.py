@@ -3,13 +3,14 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ktrace_nb.ir.calls import ENTRY, RETURN
 from ktrace_nb.stream.calls.feed import FrameFeed
 from ktrace_nb.stream.calls.frames import calls_frame
-from ktrace_nb.stream.calls.states import DONE, NO_RETURN
+from ktrace_nb.stream.calls.states import DONE, NO_RETURN, OPEN
 from ktrace_nb.stream.calls.store import CallStore
 from tests.stream.calls.trees import FUNCTIONS, Call, Sent, World, records, written
 
@@ -78,9 +79,31 @@ def test_the_feed_of_their_frame_has_them_in_order_of_entry(seed: int) -> None:
 
 
 def test_a_record_without_the_other_one_is_counted() -> None:
-    store = CallStore(["a", "b"], completed=True)
-    store.add(written("7 in a 100\n7 in b 50\n7 out b 50\n7 out a 100\n7 in a 100\n7 out a 100\n7 in b 50"))
+    store = CallStore(["a", "b", "c"], completed=True)
+    store.add(written("7 in a 100\n7 in b 50\n7 out b 50\n7 out c 70\n7 in a 100\n7 out a 100\n7 in b 50"))
     assert store.calls["state"].tolist()[:3] == [NO_RETURN, DONE, DONE]
     assert (store.counts.no_return, store.counts.unmatched, store.counts.open) == (1, 1, 1)
     store.add(written("7 out b 50"))
     assert store.counts.open == 0
+
+
+@pytest.mark.parametrize("cut", range(7))
+def test_calls_of_an_interrupt_may_come_between_the_two_records_of_a_call(cut: int) -> None:
+    store = CallStore(["a", "b", "c"], completed=True)
+    # a is interrupted, and so is the b of the first interrupt
+    batch = written("7 in a 100\n7 in b 9000\n7 in c 20000\n7 out c 20000\n7 out b 9000\n7 out a 100")
+    for part in (batch[:cut], batch[cut:]):
+        store.add(part)
+    assert store.calls["state"].tolist() == [DONE] * 3
+    assert store.calls["duration"].tolist() == [5000, 3000, 1000]
+    assert (store.counts.no_return, store.counts.unmatched, store.counts.open) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("cut", range(6))
+def test_several_entries_whose_returns_were_lost_are_counted_in_any_cut(cut: int) -> None:
+    store = CallStore(["a", "b"], completed=True)
+    batch = written("7 in a 100\n7 in b 50\n7 in b 50\n7 in a 100\n7 out b 50")
+    for part in (batch[:cut], batch[cut:]):
+        store.add(part)
+    assert store.calls["state"].tolist() == [NO_RETURN, NO_RETURN, DONE, OPEN]
+    assert (store.counts.no_return, store.counts.unmatched, store.counts.open) == (2, 0, 1)

@@ -211,6 +211,13 @@ def test_a_cpu_that_was_not_read_to_its_end_holds_the_others_up() -> None:
     assert len(decoder.flush()) == 0
 
 
+def test_nothing_is_given_out_that_came_after_the_agent_began_to_read() -> None:
+    decoder = GraphDecoder(FUNCTIONS)
+    first = decoder.add(head((0, 1, 0), before_ns=1003, formats=FORMATS), page(1000, *call()))
+    assert short(first) == list(CALL[:2])
+    assert short(decoder.add(head((0, 0, 1), before_ns=2000), b"")) == list(CALL[2:])
+
+
 def test_a_page_without_events_does_not_tell_how_far_its_cpu_is() -> None:
     decoder = GraphDecoder(FUNCTIONS)
     first = decoder.add(head((0, 1, 1), (1, 1, 0), formats=FORMATS), page(1000, *call()) + page(5000))
@@ -275,6 +282,19 @@ def test_any_page_is_read_or_refused(data: bytes, used: int) -> None:
 def test_formats_that_are_not_known_are_refused(formats: dict[str, str], what: str) -> None:
     with pytest.raises(StreamError, match=what):
         decode(page(1000), formats=formats)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"page": 0}, {"page": -4096}, {"page": 4094}, {"page": 16}, {"page": 1 << 40}, {"page": "4096"}),
+        *({"cpus": [[1 << 16, 1, 1]]}, {"cpus": [[-1, 1, 1]]}, {"cpus": [[0, 2, 1], [1, -1, 1]]}),
+        *({"before_ns": 1 << 64}, {"before_ns": -1}, {"lost": -1}, {"lost": None}),
+    ],
+)
+def test_numbers_that_no_machine_has_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(StreamError, match="ftrace's"):
+        GraphDecoder(FUNCTIONS).add({**head((0, 1, 1), formats=FORMATS), **wrong}, page(1000))
 
 
 def test_pages_before_their_formats_are_refused() -> None:

@@ -12,7 +12,14 @@ def test_a_name_may_have_blanks() -> None:
     assert parse_listing(b"8 7 1 my (sh) 9\n9 9 7 \n") == [Listed(8, 7, 1, "my (sh) 9"), Listed(9, 9, 7, "")]
 
 
-@pytest.mark.parametrize("line", ["8 7 sh", "8 7 1", "x 7 1 sh", ""])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("8 7 sh", "8 7 1", "x 7 1 sh", ""),
+        # Digits to str.isdigit(), one of which int() refuses; too many; larger than PID_MAX_LIMIT - 1.
+        *("² 7 1 sh", "٣ 7 1 sh", f"{'9' * 5000} 7 1 sh", "4194304 7 1 sh", "7 4194304 1 sh"),
+    ],
+)
 def test_another_line_is_refused(line: str) -> None:
     with pytest.raises(StreamError, match="a list of threads has the line"):
         parse_listing(f"1 1 0 init\n{line}\n".encode())

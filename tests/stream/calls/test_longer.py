@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -66,7 +67,32 @@ def test_an_entry_without_a_return_is_counted_and_gone() -> None:
     longer = Longer(0)
     batch = np.concatenate([record(ENTRY, 0), record(ENTRY, 5), record(RETURN, 6)])
     assert told(longer.add(batch)) == [(ENTRY, 5, 0), (RETURN, 6, 0)]
-    assert longer.unmatched == 1
+    assert (longer.no_return, longer.unmatched) == (1, 0)
+
+
+def test_a_return_without_an_entry_is_counted() -> None:
+    longer = Longer(0)
+    batch = np.concatenate([record(RETURN, 0), record(ENTRY, 5), record(RETURN, 6), record(RETURN, 7)])
+    assert told(longer.add(batch)) == [(ENTRY, 5, 0), (RETURN, 6, 0)]
+    assert (longer.no_return, longer.unmatched) == (0, 2)
+
+
+@pytest.mark.parametrize("cut", range(5))
+def test_a_thread_that_has_ended_makes_no_call_of_the_next_one_with_its_number(cut: int) -> None:
+    longer = Longer(0)
+    batch = np.concatenate([record(ENTRY, 1), record(END, 2), record(THREAD, 3), record(RETURN, 4)])
+    found = [kind for part in (batch[:cut], batch[cut:]) for kind, _, _ in told(longer.add(part))]
+    assert found == [END, THREAD]
+    assert (longer.no_return, longer.unmatched) == (1, 1)
+
+
+def test_calls_that_wait_at_the_end_are_counted() -> None:
+    longer = Longer(0)
+    longer.add(np.concatenate([record(ENTRY, 1), record(ENTRY, 2, depth=1), record(RETURN, 3, depth=1)]))
+    assert longer.no_return == 0
+    longer.finish()
+    longer.finish()
+    assert (longer.no_return, longer.unmatched) == (1, 0)
 
 
 @given(
@@ -91,4 +117,4 @@ def test_it_chooses_what_a_stack_per_thread_would(steps: list[tuple[int, bool, i
     found = [*told(longer.add(np.concatenate(records[:half] or records[:1])))]
     found += told(longer.add(np.concatenate(records[half:])))
     assert found == wanted
-    assert longer.unmatched == 0
+    assert (longer.no_return, longer.unmatched) == (0, 0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,17 @@ def test_the_ledger_says_what_is_missing() -> None:
     assert outputs.entries()[0].lost == 2
     counts = outputs.store.counts
     assert counts.calls == counts.returned + counts.open + counts.no_return + counts.thread_ended == 4
+
+
+@pytest.mark.parametrize(("focus", "column"), [(Focus(), "unmatched"), (Focus(errors=True), "no_return")])
+def test_what_programs_found_open_has_not_been_seen_to_return(focus: Focus, column: str) -> None:
+    outputs = make(replace(WALK, focus=focus))
+    rows = np.zeros((3, CPUS, FIELDS), "<u8")
+    rows[0, 0, b.LEDGER_FIELDS.index("unmatched")] = 5
+    head = {"spans": [], "programs": {}, "maps": [[b.LEDGER, 3, 8 * FIELDS * CPUS, 1000]]}
+    outputs.ingest(head, struct.pack("<3I", 0, 1, 2) + rows.tobytes())
+    session = outputs.ledger().loc["session"]
+    assert (session["lost"], session[column], session["unmatched"] + session["no_return"]) == (5, 5, 5)
 
 
 def test_text_grows_with_what_comes_and_is_not_told_twice() -> None:
@@ -266,3 +278,48 @@ def test_pages_of_ftrace_and_what_the_ring_tells_of_threads_are_put_in_order_of_
     assert calls["arguments"].isna().all()
     assert calls["return"].isna().all()
     assert outputs.ledger().loc["calls", "ring_full"] == 2
+
+
+def graph_head(pages: bytes, drained: int, before_ns: int, **more: Any) -> dict[str, Any]:
+    cpus = [[0, len(pages) // 4096, drained]]
+    return {"lost": 0, "page": 4096, "bytes": len(pages), "cpus": cpus, "before_ns": before_ns, **more}
+
+
+def test_what_the_ring_tells_of_threads_is_taken_in_while_no_call_comes() -> None:
+    outputs = make(Walk(functions=tuple(FUNCTIONS), means=ir.GRAPH))
+    threads = written("7 fork 7 bash\n7 exec 7 ls")
+    threads["at"] = [900, 5000]
+    collected(outputs, ring_span(threads), (graph_head(b"", 1, 2000, formats=FORMATS), b""))
+    # Of 7, which has made no call, only what came before 2000 is known.
+    outputs.add_threads(b"")
+    pages = page(3000, enter(0, 7, OUTER, 0), leave(10, 7, OUTER, 0))
+    collected(outputs, b"", (graph_head(pages, 1, 4000), pages))
+    assert outputs.store.threads == ["bash (7)"]
+    pages = page(6000, enter(0, 7, OUTER, 0), leave(10, 7, OUTER, 0))
+    collected(outputs, b"", (graph_head(pages, 1, 7000), pages))
+    assert outputs.store.threads == ["bash (7)", "ls (7)"]
+
+
+def test_threads_without_a_call_do_not_pile_up() -> None:
+    outputs = make(Walk(functions=tuple(FUNCTIONS), means=ir.GRAPH))
+    for n in range(1, 50):
+        threads = written("7 fork 7 bash\n7 end")
+        threads["at"] = [1000 * n, 1000 * n + 1]
+        head = graph_head(b"", 1, 1000 * n, **({"formats": FORMATS} if n == 1 else {}))
+        collected(outputs, ring_span(threads), (head, b""))
+    # All that is later than what was read of the CPU is one END.
+    assert sum(map(len, outputs._early)) == 1
+
+
+def test_calls_that_took_long_are_chosen_and_the_others_counted() -> None:
+    focus = Focus(longer_ns=20)
+    outputs = make(Walk(functions=tuple(FUNCTIONS), means=ir.GRAPH, focus=focus))
+    events = [
+        *(leave(0, 8, INNER, 0), enter(0, 7, OUTER, 0), enter(10, 7, INNER, 1), leave(10, 7, INNER, 1)),
+        *(leave(10, 7, OUTER, 0), enter(10, 7, OUTER, 0)),
+    ]
+    pages = page(1000, *events)
+    collected(outputs, b"", (graph_head(pages, 1, 5000, formats=FORMATS), pages))
+    outputs.finish(9000)
+    assert outputs.frame("calls")["duration_ns"].tolist() == [30]
+    assert list(outputs.ledger().loc["calls", ["no_return", "unmatched"]]) == [1, 1]

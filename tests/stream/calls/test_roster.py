@@ -111,6 +111,14 @@ def test_records_that_no_kernel_sends_are_refused(field: str, value: int) -> Non
         CallStore(["a", "b", "c"]).add(batch)
 
 
+def test_a_process_with_a_number_that_none_can_have_is_refused() -> None:
+    batch = written("7 in a 100\n7 fork 4194303 sh")
+    CallStore(["a"]).add(batch)
+    batch["frame"][1] += 1
+    with pytest.raises(StreamError, match="names process 4194304"):
+        CallStore(["a"]).add(batch)
+
+
 @both
 def test_only_threads_that_made_calls_are_named(whole: bool) -> None:
     text = "5 fork 5 sh\n6 fork 6 sh\n6 exec 6 ls\n6 in a 100\n5 end\n5 in a 100\n0 named 0 idle"

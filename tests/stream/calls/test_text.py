@@ -69,6 +69,15 @@ def systemtaps() -> str:
     return "".join(f"{int(line[:3]):6d}{line[3:]}\n" for line in PUBLISHED.splitlines())
 
 
+def test_a_name_cannot_write_to_the_terminal() -> None:
+    store = CallStore(["a"])
+    store.add_threads(b"7 7 1 ev\x1b[31mil\n")
+    store.add(written("7 in a 100\n7 out a 100"))
+    lines = [*IndentText(store).lines(), *TreeText(store, store).lines()]
+    assert lines[0].endswith("ev\\x1b[31mil(7): -> a")
+    assert not any("\x1b" in line for line in lines)
+
+
 def test_the_indented_text_is_what_systemtap_printed() -> None:
     store, batch = published_store()
     store.add(batch)
