@@ -179,6 +179,10 @@ def _run(args: argparse.Namespace) -> int:
     from ktrace_nb.stream.calls.export import check_file
 
     source, options = _cell(args)
+    if args.export and not options.calls:
+        raise OptionError(
+            "--export is for calls", hint="--calls 'ext4_*' records them; --frames writes any frame"
+        )
     for file in args.export:
         check_file(file)  # before there is anything to lose
     with _progress() as progress:

@@ -184,9 +184,7 @@ class Results:
         return name
 
     def _provenance(self, name: str) -> dict[str, Any]:
-        lost = summary(
-            [e for e in self.outputs.entries() if e.name == name or e.kind in ("probe", "session")]
-        )
+        lost = summary(self.outputs.entries_of(name))
         return {
             "session": self.name,
             "target": self.target.name,

@@ -19,7 +19,7 @@ from ktrace_nb.magics import pieces, sessions
 from ktrace_nb.magics.brief import brief_errors
 from ktrace_nb.magics.commands import COMMANDS
 from ktrace_nb.magics.options import ktrace_arguments, parse_line
-from ktrace_nb.magics.source import SessionSource
+from ktrace_nb.magics.source import SessionSource, check_view
 from ktrace_nb.progress import bars
 from ktrace_nb.show import show, show_program
 from ktrace_nb.source import Source
@@ -114,8 +114,10 @@ class KTraceMagics(Magics):
     def _run(self, source: Source, args: argparse.Namespace) -> None:
         # What a cell ran before ends with its re-run, whether the new text is right or not.
         sessions.retire(args.name)
+        options = self._options(source, args)
+        check_view(args.view, calls=bool(options.calls))
         with bars() as progress:
-            session = engine.start(source, self._options(source, args), progress=progress)
+            session = engine.start(source, options, progress=progress)
         entry = sessions.add(session)
         assert self.shell is not None
         self.shell.user_ns[args.variable or args.name] = session

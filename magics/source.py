@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ktrace_nb.errors import OptionError
 from ktrace_nb.magics.walk_views import WALK_VIEWS, WalkViews
 from ktrace_nb.session import Session
 from ktrace_nb.stream.calls.outputs import WalkOutputs
@@ -18,6 +19,22 @@ TABLE_ROWS = 1000
 
 VIEWS = ("auto", "hist", "table", "text", *WALK_VIEWS, "none")
 """What ``--view`` takes."""
+
+
+def check_view(view: str, *, calls: bool) -> None:
+    """Refuse a view that would show nothing.
+
+    Args:
+        view: What ``--view`` says.
+        calls: Whether calls are recorded.
+
+    Raises:
+        OptionError: It shows only what the cell does not record.
+    """
+    if view in WALK_VIEWS and not calls:
+        raise OptionError(f"--view {view} shows calls", hint="--calls 'ext4_*' records them")
+    if view == "hist" and calls:
+        raise OptionError("calls have no histogram", hint=f"--view {', '.join(WALK_VIEWS)}, table or text")
 
 
 class SessionSource:

@@ -25,7 +25,6 @@ NAME_SIZES = (12, 14, 17)
 """Pixels of a name, by the function's share of self time."""
 
 REST_FILL = "#e4e6e9"
-_SHORT = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _DETAIL_WIDTH = 148.0
 """Room for the second line of a node, whatever it says, so that places stay when numbers grow."""
 

@@ -26,6 +26,7 @@ from ktrace_nb.widgets import assets
 from ktrace_nb.widgets.indent_picture import indent_html, indent_text
 from ktrace_nb.widgets.publisher import Publisher
 from ktrace_nb.widgets.source import ViewData
+from ktrace_nb.widgets.still import still_html
 from ktrace_nb.widgets.talking import TalkingWidget
 
 CHUNK = 65_536
@@ -80,7 +81,13 @@ class IndentView(TalkingWidget):
     """
 
     _esm = assets.module(
-        "steps.js", "indent_tools.js", "indent_rows.js", "indent_scroll.js", "indent_told.js", "indent.js"
+        "still.js",
+        "steps.js",
+        "indent_tools.js",
+        "indent_rows.js",
+        "indent_scroll.js",
+        "indent_told.js",
+        "indent.js",
     )
     _css = assets.read("indent.css")
 
@@ -259,6 +266,12 @@ class _FrameView(IndentView):
         """Take it out of the page and of the kernel."""
         self._publisher.close()
         super().close()
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        from ktrace_nb.widgets.display import show_alone
+
+        html = still_html(self.address, indent_html(self._feed))
+        show_alone(self.model_id, {"text/html": html, "text/plain": indent_text(self._feed)})
 
 
 def indent(calls: pd.DataFrame, *, title: str = "") -> IndentView:

@@ -60,6 +60,6 @@ def still_html(address: str, html: str) -> str:
     """
     picture = f'.ktrace-static[data-panel="{address}"]'
     output = ".jp-OutputArea-child"
-    dead = f"{output}:not(:has(.ktrace-calls)):has(+ {output} {picture})"
+    dead = f"{output}:not(:has(.ktrace-calls, .ktrace-indent)):has(+ {output} {picture})"
     style = f"<style>{dead} {{ display: none; }}</style>"
     return f'<div class="ktrace-static" data-panel="{address}">\n{style}\n{html}\n</div>'

@@ -7,6 +7,7 @@ runs it skipped; the notebook counts what arrived. For every event stream
     submitted = delivered + lost
 
 holds exactly once the session is over; while it runs, events may be on their way.
+It does not for the line of ``calls``: a call whose return was lost is there all the same.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Entry:
 
     name: str
     kind: str
-    """``events``, ``map``, ``probe``, ``text``, ``workload`` or ``session``."""
+    """``events``, ``calls``, ``map``, ``probe``, ``text``, ``workload`` or ``session``."""
     submitted: int = 0
     delivered: int = 0
     discarded: int = 0

@@ -326,6 +326,10 @@ class Outputs:
                 found.append(Entry("command", "workload", losses={"output_dropped": self._output_dropped}))
         return found
 
+    def entries_of(self, name: str) -> list[Entry]:
+        """The ledger's lines that tell whether a frame is complete."""
+        return [e for e in self.entries() if e.name == name or e.kind in ("probe", "session")]
+
     def _output_entry(self, definition: b.MapDef) -> Entry:
         counts = self._row(1 + definition.slot)
         stream = self.streams.get(definition.name)

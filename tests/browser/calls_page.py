@@ -7,7 +7,8 @@ from tests.notebooks import write_notebook
 
 START = """
 from ktrace_nb import compare
-from ktrace_nb.widgets import callgraph, comparison, flame, show
+from ktrace_nb.widgets import callgraph, comparison, flame, indent, show
+from tests.widgets.calls import synthetic_calls
 from tests.widgets.made_calls import LiveWalk, call, edges_of, frame_of, workload
 """
 

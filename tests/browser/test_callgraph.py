@@ -142,6 +142,7 @@ def test_two_runs_are_sorted_and_picked_side_by_side(page: kit.LabPage, path: st
 
 
 ALONE = (
+    "indent(synthetic_calls(50))",
     "flame(frame_of(*workload(50)))",
     "callgraph(edges_of(*workload(50)))",
     "comparison(compare(one, two))",
@@ -164,9 +165,14 @@ def test_a_view_that_stands_alone_leaves_a_picture(
     page.page.set_viewport_size({"width": 1280, "height": 2600})
     page.open(path)
     page.run_all()
-    for view in (".ktrace-flame canvas", ".ktrace-graph-node", ".ktrace-comparison tbody tr"):
+    for view in (
+        ".ktrace-indent .ktrace-step",
+        ".ktrace-flame canvas",
+        ".ktrace-graph-node",
+        ".ktrace-comparison tbody tr",
+    ):
         page.page.wait_for_selector(view)
-    assert page.page.locator(".ktrace-static").count() == 3
+    assert page.page.locator(".ktrace-static").count() == len(ALONE)
     assert not any(still.is_visible() for still in page.page.locator(".ktrace-static").all())
     page.save()
     page.command("kernelmenu:shutdown")
@@ -181,7 +187,7 @@ def test_a_view_that_stands_alone_leaves_a_picture(
         other.open(path, kernel=False)
         other.page.wait_for_selector(".ktrace-static table")
         other.page.wait_for_timeout(1500)
-        assert other.page.locator(".ktrace-static").count() == 3
+        assert other.page.locator(".ktrace-static").count() == len(ALONE)
         assert all(still.is_visible() for still in other.page.locator(".ktrace-static").all())
         seen = other.page.locator(".jp-Notebook").inner_text().lower()
         assert "model not found" not in seen
@@ -201,4 +207,6 @@ def test_views_in_a_notebook_converted_to_html_are_pictures(page: kit.LabPage) -
     images = page.page.locator(".ktrace-static img")
     assert images.count() == 2
     assert all(image.is_visible() for image in images.all())
-    assert page.page.locator(".ktrace-static table").is_visible()
+    tables = page.page.locator(".ktrace-static table")
+    assert tables.count() == 2
+    assert all(table.is_visible() for table in tables.all())

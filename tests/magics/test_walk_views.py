@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ktrace_nb.magics.source import SessionSource
+from ktrace_nb import compare
+from ktrace_nb.errors import OptionError
+from ktrace_nb.magics.source import SessionSource, check_view
 from ktrace_nb.session import Session
 from ktrace_nb.stream.calls.feed import FrameFeed
 from ktrace_nb.widgets import Panel, ViewData
 from ktrace_nb.widgets.indent import IndentView
 from tests.magics.walks import outputs_of, walk_session
+from tests.stream.calls.test_outputs import collected, ring_span
 from tests.stream.calls.trees import written
 
 TWO_CALLS = "7 in a 100\n7 in b 50\n7 out b 50\n7 out a 100"
@@ -41,6 +44,24 @@ def test_a_walk_has_lines_pictures_and_its_functions() -> None:
     assert shown["functions"].frame["count"].to_dict() == {"a": 1, "b": 1}
     assert list(views(SessionSource(session, "table"))) == ["functions", "edges", "calls", "left_out"]
     assert list(views(SessionSource(session, "callgraph"))) == ["callgraph"]
+
+
+def test_every_frame_of_a_walk_says_what_its_calls_lack() -> None:
+    session = walk_session(["a", "b"])
+    span = ring_span(written(TWO_CALLS))
+    collected(outputs_of(session), span, submitted=11, dropped=7)
+    assert session.losses == {"ring full": 7}
+    for name in ("calls", "functions", "edges"):
+        about = session.frame(name).attrs["ktrace"]
+        assert (about["lost"], about["complete"]) == ({"ring full": 7}, False)
+    assert session.frame("left_out").attrs["ktrace"]["complete"]
+    assert compare(session, session).attrs["ktrace"]["complete"] is False
+
+
+@pytest.mark.parametrize(("view", "calls"), [("indent", False), ("flame", False), ("hist", True)])
+def test_a_view_that_would_be_empty_is_refused(view: str, calls: bool) -> None:
+    with pytest.raises(OptionError):
+        check_view(view, calls=calls)
 
 
 def test_while_it_runs_a_dear_view_stays_and_the_last_one_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,8 +87,7 @@ function render({ model, el }) {
     const width = frame.clientWidth;
     if (!width || !nodes.length) return;
     const zoomed = follow(nodes[0], zoomPath);
-    const laid = layOut(zoomed, width);
-    boxes = laid.boxes;
+    boxes = layOut(zoomed, width);
     const levels = 1 + boxes.reduce((deepest, box) => Math.max(deepest, box.level), 0);
     height = levels * ROW;
     const ratio = window.devicePixelRatio || 1;

@@ -108,7 +108,6 @@ function follow(root, path) {
 function layOut(zoomed, width) {
   const boxes = [];
   for (let at = zoomed; at; at = at.parent) boxes.unshift({ node: at, x: 0, width, level: at.depth + 1, above: at !== zoomed });
-  let cut = false;
   const waiting = [boxes.at(-1)];
   for (let i = 0; i < waiting.length; i++) {
     const { node, x, width: room, level } = waiting[i];
@@ -130,7 +129,6 @@ function layOut(zoomed, width) {
         boxes.push(box);
         waiting.push(box);
       } else {
-        cut ||= wide >= 1;
         narrow += wide;
         merged += 1;
       }
@@ -138,5 +136,5 @@ function layOut(zoomed, width) {
     }
     if (boxes.length < MOST_BOXES) close();
   }
-  return { boxes, cut };
+  return boxes;
 }

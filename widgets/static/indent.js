@@ -366,7 +366,9 @@ function render({ model, el }) {
   showFoot();
   tell();
   ask();
+  const showStill = hideStill(model);
   return () => {
+    showStill();
     sizes.disconnect();
     scroller.close();
     told.close();
