@@ -146,7 +146,7 @@ def test_interrupts_are_as_many_as_the_kernel_counts(busy: Fired) -> None:
     entered = between(busy, "irq_handler.entry", "irq")
     (disk,) = {number for number, (_, name) in after.items() if name == "virtio2-req.0"}
     counted = after[disk][0] - before[disk][0]
-    assert 40 <= counted <= 50
+    assert 40 <= counted <= 60  # the file system writes now and then too
     assert abs(entered.count(int(disk)) - counted) <= 1
     assert len(between(busy, "irq_handler.exit", "irq")) == len(entered)
     for name in ("irq_handler.entry", "irq_handler.exit"):
