@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ktrace_nb.widgets.pace import Rest
 from ktrace_nb.widgets.source import ViewData
 
 SHARE = 0.01
@@ -22,7 +23,7 @@ SHARE = 0.01
 class _Made:
     view: ViewData
     generation: int
-    due: float
+    rest: Rest
 
 
 class Resting:
@@ -52,10 +53,12 @@ class Resting:
             running: Whether more will come; if not, nothing is shown that has changed since.
         """
         made = self._made.get(name)
-        if made is not None and (made.generation == generation or (running and self._clock() < made.due)):
+        if made is not None and (
+            made.generation == generation or (running and not made.rest.over(1 / SHARE))
+        ):
             return made.view
-        begun = self._spent()
-        view = make()
-        cost_s = self._spent() - begun
-        self._made[name] = _Made(view, generation, self._clock() + cost_s / SHARE)
+        rest = Rest(self._clock, self._spent)
+        with rest.work():
+            view = make()
+        self._made[name] = _Made(view, generation, rest)
         return view

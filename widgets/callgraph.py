@@ -35,13 +35,7 @@ from ktrace_nb.widgets.callgraph_picture import (
 from ktrace_nb.widgets.graph import MOST_NODES, CallGraph, call_graph
 from ktrace_nb.widgets.layers import Layout
 from ktrace_nb.widgets.source import ViewData
-from ktrace_nb.widgets.still import StandingView, headed, module
-
-LEAST_S = 1.0
-"""Seconds between two updates while more comes: a graph is read, not watched."""
-
-REST = 50
-"""Between two updates it rests so many times as long as the last one took, if that is longer."""
+from ktrace_nb.widgets.still import DearView, headed, module
 
 
 def graph_state(graph: CallGraph, form: Shape, layout: Layout, *, title: str = "") -> dict[str, Any]:
@@ -109,18 +103,20 @@ def callgraph(edges: pd.DataFrame, *, most: int = MOST_NODES, title: str = "") -
     return CallGraphView(ViewData(name=title, kind="callgraph", frame=edges, generation=0), most=most)
 
 
-class CallGraphView(StandingView):
+class CallGraphView(DearView):
     """A call graph.
 
     Args:
         view: The edges as they stand.
-        running: Whether more will come. While it does, updates are at least ``LEAST_S`` apart.
+        running: Whether more will come. While it does, updates are at least a second apart.
         most: How many functions get a node of their own.
     """
 
     _esm = module("callgraph.js")
     _css = assets.read("calls.css") + assets.read("callgraph.css")
 
+    shown = "graph"
+    least_s = 1.0  # a graph is read, not watched
     graph = traitlets.Dict().tag(sync=True)
     selected = traitlets.Unicode().tag(sync=True)
     """The function that was clicked, empty if none."""
@@ -132,39 +128,17 @@ class CallGraphView(StandingView):
         *,
         most: int = MOST_NODES,
     ) -> None:
-        self._running = running
         self._most = most
-        self._due = 0.0
-        self._skipped = False
         self._form: Shape | None = None
-        super().__init__(graph=self._draw(view))
+        super().__init__(view, running, spent=time.monotonic)  # Graphviz does its part elsewhere
 
-    @property
-    def stale(self) -> bool:
-        """Whether it has to be drawn again although the frame is the same."""
-        return self._skipped
-
-    def update(self, view: ViewData) -> bool:
-        """Show the frame; say whether anything had changed."""
-        self._skipped = time.monotonic() < self._due and self._running()
-        if self._skipped:
-            return False
-        new = self._draw(view)
-        if new == self.graph:
-            return False
-        self.graph = new
-        return True
-
-    def _draw(self, view: ViewData) -> dict[str, Any]:
-        begun = time.monotonic()  # Graphviz does its part elsewhere
+    def draw(self, view: ViewData) -> dict[str, Any]:
+        """The nodes and edges with their places, which stay as long as the shape does."""
         self._last = call_graph(view.frame, most=self._most)
         form = shape(self._last)
         if form != self._form:
             self._form, self._layout = form, lay_out(form)
-        state = graph_state(self._last, form, self._layout, title=view.name)
-        ended = time.monotonic()
-        self._due = ended + max(LEAST_S, REST * (ended - begun))
-        return state
+        return graph_state(self._last, form, self._layout, title=view.name)
 
     def still(self) -> tuple[str, str]:
         """The picture as it stands, as HTML and as text."""

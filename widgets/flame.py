@@ -7,7 +7,6 @@ measure need no answer from Python.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,13 +19,10 @@ from ktrace_nb.widgets import assets
 from ktrace_nb.widgets.calltree import CallTree, TreeBuilder, top_nodes
 from ktrace_nb.widgets.flame_picture import said, tree_html, tree_text
 from ktrace_nb.widgets.source import ViewData
-from ktrace_nb.widgets.still import StandingView, headed, module
+from ktrace_nb.widgets.still import DearView, headed, module
 
 MOST_NODES = 2500
 """As many as the page can show at once; 100 KB."""
-
-REST = 50
-"""Between two updates it rests so many times as long as the last one took."""
 
 
 def flame_state(tree: CallTree, *, title: str = "") -> dict[str, Any]:
@@ -63,48 +59,28 @@ def flame(calls: pd.DataFrame, *, title: str = "") -> FlameView:
     return FlameView(ViewData(name=title, kind="flame", frame=calls, generation=0))
 
 
-class FlameView(StandingView):
+class FlameView(DearView):
     """A tree of calls on a canvas.
 
     Args:
         view: The calls as they stand.
-        running: Whether more will come. While it does, updates leave time for other
-            work: a tree of a million calls takes some 0.2 s.
+        running: Whether more will come.
     """
 
     _esm = module("flame_tree.js", "flame.js")
     _css = assets.read("calls.css") + assets.read("flame.css")
 
+    shown = "tree"
     tree = traitlets.Dict().tag(sync=True)
 
     def __init__(self, view: ViewData, running: Callable[[], bool] = lambda: False) -> None:
         self._builder = TreeBuilder()
-        self._running = running
-        self._skipped = False
-        super().__init__(tree=self._draw(view))
+        super().__init__(view, running)
 
-    @property
-    def stale(self) -> bool:
-        """Whether it has to be drawn again although the frame is the same."""
-        return self._skipped
-
-    def update(self, view: ViewData) -> bool:
-        """Show the frame; say whether anything had changed."""
-        self._skipped = time.monotonic() < self._due and self._running()
-        if self._skipped:
-            return False
-        new = self._draw(view)
-        if new == self.tree:
-            return False
-        self.tree = new
-        return True
-
-    def _draw(self, view: ViewData) -> dict[str, Any]:
-        begun = time.thread_time()
+    def draw(self, view: ViewData) -> dict[str, Any]:
+        """The nodes that the page lays out."""
         self._merged = self._builder.update(view.frame)
-        state = flame_state(self._merged, title=view.name)
-        self._due = time.monotonic() + REST * (time.thread_time() - begun)
-        return state
+        return flame_state(self._merged, title=view.name)
 
     def still(self) -> tuple[str, str]:
         """The picture as it stands, as HTML and as text."""

@@ -10,7 +10,8 @@ one update and then none.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 MOST_HZ = 5.0
@@ -27,6 +28,42 @@ gets this many updates, at ``BLIND_HZ``, before that counts as silence."""
 class _View:
     acknowledged: int
     direct: bool
+
+
+class Rest:
+    """When something dear may be done again: the later, the longer it took the last time.
+
+    Args:
+        clock: Seconds, monotonic.
+        spent: Seconds that the work takes of what is to be spared: by default CPU time of the thread.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        spent: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._clock = clock
+        self._spent = spent
+        self._ended = clock()
+        self._cost_s = 0.0
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """Do it, and begin to rest."""
+        begun = self._spent()
+        yield
+        self._cost_s = self._spent() - begun
+        self._ended = self._clock()
+
+    def over(self, times: float, least_s: float = 0.0) -> bool:
+        """Whether it may be done again.
+
+        Args:
+            times: Rest so many times as long as the work took.
+            least_s: And so long at least, seconds.
+        """
+        return self._clock() - self._ended >= max(least_s, times * self._cost_s)
 
 
 class Pace:

@@ -6,7 +6,6 @@ run without one (nbclient, papermill) starts no thread and waits for nothing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import uuid4
@@ -23,6 +22,7 @@ from ktrace_nb.widgets.headline import Headline, headline
 from ktrace_nb.widgets.histogram import HistogramView
 from ktrace_nb.widgets.indent import IndentView
 from ktrace_nb.widgets.models import close_tree
+from ktrace_nb.widgets.pace import Rest
 from ktrace_nb.widgets.publisher import Publisher
 from ktrace_nb.widgets.source import PanelSource, ViewData
 from ktrace_nb.widgets.static import saved_html, static_text
@@ -74,8 +74,7 @@ class Panel:
         self._header: Header | None = None
         self._views: dict[str, tuple[View, int]] = {}
         self._publisher = Publisher(self._running, self._publish, self._tick)
-        self._saved_at = time.monotonic()
-        self._save_rest_s = 0.0
+        self._saving = Rest()
         self._final_saved = False
         self._greeted = False
         """A page has come that may not have the final picture in its notebook."""
@@ -168,23 +167,20 @@ class Panel:
         if self._saved is None:
             return
         final = head.state != "running"
-        due = not self._final_saved if final else self._save_due()
+        due = not self._final_saved if final else self._saving.over(SAVE_REST, SAVE_S)
         missing = final and self._greeted
         if not (due or missing):
             return
-        begun = time.thread_time()
-        picture = self._bundle(head, views)
         if due:
-            self._saved(picture)
-            self._saved_at = time.monotonic()
-            self._save_rest_s = SAVE_REST * (time.thread_time() - begun)
+            with self._saving.work():
+                picture = self._bundle(head, views)
+                self._saved(picture)
             self._final_saved = final
+        else:
+            picture = self._bundle(head, views)
         if missing and self._header is not None:
             self._header.keep(picture)
             self._greeted = False
-
-    def _save_due(self) -> bool:
-        return time.monotonic() - self._saved_at >= max(SAVE_S, self._save_rest_s)
 
     def _draw(self, views: Sequence[ViewData]) -> bool:
         if self._box is None:

@@ -5,8 +5,10 @@ In two outputs, as a panel has them; see :mod:`ktrace_nb.widgets.display` for wh
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import anywidget
@@ -14,6 +16,8 @@ import traitlets
 
 from ktrace_nb.stream.text import printable
 from ktrace_nb.widgets import assets
+from ktrace_nb.widgets.pace import Rest
+from ktrace_nb.widgets.source import ViewData
 
 
 def module(*names: str) -> str:
@@ -46,6 +50,60 @@ class StandingView(anywidget.AnyWidget):
 
         html, text = self.still()
         show_alone(self.model_id, {"text/html": still_html(self.address, html), "text/plain": text})
+
+
+class DearView(StandingView):
+    """A view of calls that takes long to draw: while more calls come it leaves time for other work.
+
+    What the page shows is the trait :attr:`shown`, made by :meth:`draw`.
+
+    Args:
+        view: The calls as they stand.
+        running: Whether more will come.
+        spent: How what drawing costs is measured, see :class:`~ktrace_nb.widgets.pace.Rest`.
+    """
+
+    shown: ClassVar[str]
+    rest_times: ClassVar[float] = 50
+    """Between two updates it rests so many times as long as the last one took."""
+    least_s: ClassVar[float] = 0.0
+    """And so long at least, seconds."""
+
+    def __init__(
+        self,
+        view: ViewData,
+        running: Callable[[], bool],
+        *,
+        spent: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._running = running
+        self._rest = Rest(spent=spent)
+        self._skipped = False
+        super().__init__(**{self.shown: self._drawn(view)})
+
+    def draw(self, view: ViewData) -> dict[str, Any]:
+        """What the page is to show."""
+        raise NotImplementedError
+
+    @property
+    def stale(self) -> bool:
+        """Whether it has to be drawn again although the frame is the same."""
+        return self._skipped
+
+    def update(self, view: ViewData) -> bool:
+        """Show the frame; say whether anything had changed."""
+        self._skipped = self._running() and not self._rest.over(self.rest_times, self.least_s)
+        if self._skipped:
+            return False
+        new = self._drawn(view)
+        if new == getattr(self, self.shown):
+            return False
+        setattr(self, self.shown, new)
+        return True
+
+    def _drawn(self, view: ViewData) -> dict[str, Any]:
+        with self._rest.work():
+            return self.draw(view)
 
 
 def headed(title: str, html: str) -> str:
