@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ktrace_nb.stream.calls.durations import summed
 from ktrace_nb.stream.calls.paths import parent_rows
 
 COLUMNS = ("function", "depth", "parent", "duration_ns", "self_ns", "error")
@@ -210,7 +211,6 @@ class TreeBuilder:
         duration = _nanoseconds(calls["duration_ns"])
         lasted = _with_open(duration, parent, calls["depth"].to_numpy())
         error = node[calls["error"].notna().to_numpy()]
-        # Weights are float64: sums of nanoseconds are exact up to 104 days.
         own = np.nan_to_num(_nanoseconds(calls["self_ns"]))
         return CallTree(
             names=tuple(self._names),
@@ -219,8 +219,8 @@ class TreeBuilder:
             depth=np.array(self._depths, dtype=np.int32),
             count=np.bincount(node, minlength=size).astype(np.int64),
             errors=np.bincount(error, minlength=size).astype(np.int64),
-            total_ns=np.bincount(node, lasted, minlength=size).astype(np.int64),
-            self_ns=np.bincount(node, own, minlength=size).astype(np.int64),
+            total_ns=summed(lasted.astype(np.int64), node, size),
+            self_ns=summed(own.astype(np.int64), node, size),
         )
 
 
@@ -275,9 +275,7 @@ def top_nodes(tree: CallTree, most: int) -> tuple[CallTree, int]:
     kept = np.flatnonzero(chosen)
 
     def merged(values: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.int64]:
-        sums = np.zeros(len(owners), dtype=np.int64)
-        np.add.at(sums, group, whole[left])
-        return np.concatenate([values[kept], sums])
+        return np.concatenate([values[kept], summed(whole[left], group, len(owners))])
 
     above = np.where(tree.parent[kept] < 0, -1, number[tree.parent[kept]])
     depths = np.where(owners < 0, 0, tree.depth[kept][owners] + 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,19 @@ def told(ns: int) -> str:
             digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
             return f"{value:.{digits}f} {unit}"
     return f"{ns} ns"
+
+
+def summed(values: NDArray[Any] | int, group: NDArray[Any], groups: int) -> Int:
+    """Whole numbers added up by group, exactly: in doubles, nanoseconds are exact to 104 days only.
+
+    Args:
+        values: Of each its number, or one for all.
+        group: Of each the number of its group.
+        groups: How many there are.
+    """
+    total = np.zeros(groups, np.int64)
+    np.add.at(total, group, values)
+    return total
 
 
 def time_inside(start: Int, duration: Int, call: Int, outer: Int) -> Int:

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ktrace_nb.stream.calls.durations import summed
 from ktrace_nb.stream.calls.paths import call_paths
 
 Weight = Literal["ns", "count"]
@@ -29,9 +30,8 @@ def folded(calls: pd.DataFrame, *, weight: Weight = "ns") -> Iterator[str]:
         Lines with their line end, sorted; a path of weight 0 has none.
     """
     paths = call_paths(calls, commands=True)
-    total = np.zeros(len(paths), np.int64)
     own = 1 if weight == "count" else np.maximum(calls["self_ns"].to_numpy(np.int64, na_value=0), 0)
-    np.add.at(total, paths.of_call, own)
+    total = summed(own, paths.of_call, len(paths))
     texts = paths.written([frame_name(name) for name in paths.labels])
     yield from sorted(
         f"{text} {number}\n" for text, number in zip(texts, total.tolist(), strict=True) if number

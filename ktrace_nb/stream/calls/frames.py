@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ktrace_nb.ir.calls import LeftOut
 from ktrace_nb.kernel.signatures import ERRNO_NAMES
+from ktrace_nb.stream.calls.durations import summed
 from ktrace_nb.stream.calls.lazy_text import ARGUMENTS, RESULT, LazyText
 from ktrace_nb.stream.calls.states import NO_RETURN, OPEN, STATES, THREAD_ENDED
 from ktrace_nb.stream.calls.store import CallStore
@@ -156,8 +157,8 @@ def functions_frame(store: CallStore) -> pd.DataFrame:
         "errors": np.bincount(function[calls["failed"]], minlength=size),
         "open": np.bincount(function[(state == OPEN) | (state == THREAD_ENDED)], minlength=size),
         "lost": np.bincount(function[state == NO_RETURN], minlength=size),
-        "self_ns": _sums(function[known], store.self_ns()[known], size),
-        "total_ns": _sums(function[outermost], duration[outermost], size),
+        "self_ns": summed(store.self_ns()[known], function[known], size),
+        "total_ns": summed(duration[outermost], function[outermost], size),
         **_spread(function[known], duration[known], size),
     }
     called = np.flatnonzero(count)
@@ -184,8 +185,8 @@ def edges_frame(store: CallStore) -> pd.DataFrame:
     data = {
         "count": np.bincount(which, minlength=len(there)),
         "errors": np.bincount(which[calls["failed"]], minlength=len(there)),
-        "total_ns": _sums(which[known], duration[known], len(there)),
-        "self_ns": _sums(which[known], store.self_ns()[known], len(there)),
+        "total_ns": summed(duration[known], which[known], len(there)),
+        "self_ns": summed(store.self_ns()[known], which[known], len(there)),
     }
     order = np.argsort(-data["total_ns"], kind="stable")
     names = np.array([*store.functions, ""], object)
@@ -211,12 +212,6 @@ def _is_nested(function: NDArray[np.uint16], parent: NDArray[np.int64]) -> NDArr
         nested[call[same]] = True
         call, ancestor = call[~same], parent[ancestor[~same]]
     return nested
-
-
-def _sums(which: NDArray[Any], values: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    # Sums of doubles are exact here: 2**53 ns are 104 days.
-    found: NDArray[np.int64] = np.bincount(which, values, minlength=size).astype(np.int64)
-    return found
 
 
 def _spread(

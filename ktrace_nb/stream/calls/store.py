@@ -18,7 +18,7 @@ from ktrace_nb.errors import StreamError
 from ktrace_nb.ir.calls import END, RETURN
 from ktrace_nb.stream.calls.columns import Columns
 from ktrace_nb.stream.calls.completed import pair_adjacent, parents_by_time
-from ktrace_nb.stream.calls.durations import time_inside
+from ktrace_nb.stream.calls.durations import summed, time_inside
 from ktrace_nb.stream.calls.feed import ENTERED, RETURNED, Steps, tell_call
 from ktrace_nb.stream.calls.pairing import Events, Open, Paired, pair
 from ktrace_nb.stream.calls.roster import Roster
@@ -253,8 +253,7 @@ class CallStore:
         start, duration, parent = self.calls["start"], self.calls["duration"], self.parents()
         inner = np.flatnonzero((parent >= 0) & (duration > 0))
         inside = time_inside(start, duration, inner, parent[inner])
-        # Sums of doubles are exact here: 2**53 ns are 104 days.
-        below = np.bincount(parent[inner], inside, minlength=len(duration)).astype(np.int64)
+        below = summed(inside, parent[inner], len(duration))
         return np.where(duration < 0, -1, np.maximum(duration - below, 0))
 
     def arguments_of(self, call: int) -> str:

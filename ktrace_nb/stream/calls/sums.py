@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ktrace_nb.stream.calls.durations import summed
 from ktrace_nb.stream.calls.paths import Numbers, Paths, call_paths, codes, parent_rows
 
 SUMS = ("count", "errors", "self_ns", "total_ns")
@@ -79,16 +80,9 @@ def _sums(
         {
             "count": np.bincount(group, minlength=groups).astype(np.int64),
             "errors": np.bincount(group, weights=failed, minlength=groups).astype(np.int64),
-            "self_ns": _added(own, group, groups),
-            "total_ns": _added(np.where(totalled, duration, 0), group, groups),
+            "self_ns": summed(own, group, groups),
+            "total_ns": summed(np.where(totalled, duration, 0), group, groups),
         }
     )
     medians = pd.Series(duration[returned]).groupby(group[returned]).median()
     return frame.assign(p50_ns=medians.reindex(range(groups)).to_numpy(np.float64))
-
-
-def _added(values: Numbers, group: Numbers, groups: int) -> Numbers:
-    # bincount adds in float64, which is exact to 2**53 only: 104 days of nanoseconds.
-    total = np.zeros(groups, np.int64)
-    np.add.at(total, group, values)
-    return total
