@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from ktrace_nb.compiler.build import Built
 from ktrace_nb.compiler.verifier import verifier_error
 from ktrace_nb.errors import CellError, KTraceError, LoadError, ProbeNotFoundError, RemoteError
 from ktrace_nb.ir.gather import refusals
 from ktrace_nb.wire.bundle import encode_bundle
+from ktrace_nb.wire.frames import Call
 
 _LOAD_S = 120.0
-
-
-class Call(Protocol):
-    """Asks the agent for something, see :meth:`ktrace_nb.targets.connection.Connection.call`."""
-
-    def __call__(self, op: str, blob: bytes = ..., *, timeout_s: float = ..., **fields: Any) -> Any:
-        """Carry out an operation and give its reply."""
-        ...
 
 
 def load(call: Call, session: str, built: Built) -> None:

@@ -58,6 +58,10 @@ class Message:
         return b"".join(encode_parts(self.kind, self.head, [self.blob]))
 
 
+Call = Callable[..., Message]
+"""Asks the agent and gives its reply: operation, blob, then the head's fields by name."""
+
+
 def encode_parts(kind: int, head: dict[str, Any], blobs: Sequence[bytes]) -> list[bytes]:
     """A message whose blob comes in pieces, as pieces to be written one after the other.
 

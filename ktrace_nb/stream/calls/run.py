@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from ktrace_nb.errors import LoadError, RemoteError
 from ktrace_nb.ir.calls import GRAPH, SWITCH, TRACKED, LeftOut, Walk
 from ktrace_nb.stream.calls.listing import descendants, parse_listing
 from ktrace_nb.stream.calls.outputs import WalkOutputs
-
-
-class Call(Protocol):
-    """Asks the agent for something, see :meth:`ktrace_nb.targets.connection.Connection.call`."""
-
-    def __call__(self, op: str, blob: bytes = ..., **fields: Any) -> Any:
-        """Carry out an operation and give its reply."""
-        ...
+from ktrace_nb.wire.frames import Call
 
 
 class WalkRun:

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from ktrace_nb.stream.maps import MapSnapshot
 from ktrace_nb.stream.script.values import MASK
 from ktrace_nb.wire.bundle import Bundle
-from ktrace_nb.wire.frames import PEEK, Message
-
-Call = Callable[..., Message]
-"""A request to the agent: operation, blob, then the head's fields by name."""
+from ktrace_nb.wire.frames import PEEK, Call
 
 
 @dataclass(frozen=True, slots=True)
