@@ -15,6 +15,8 @@ from ktrace_nb.errors import RemoteError
 from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.kernel.btf_format import Kind
 from ktrace_nb.kernel.config import parse_config
+from ktrace_nb.kernel.errors import FactError
+from ktrace_nb.kernel.signatures import Signature, Signatures
 from ktrace_nb.kernel.symbols import NameList, Symbols, parse_blacklist, parse_functions
 from ktrace_nb.kernel.syscalls import entry_prefix, system_calls
 from ktrace_nb.kernel.tracefs import parse_events
@@ -54,6 +56,7 @@ class KernelFacts:
         self.machine = machine
         self.cpus = cpus
         self._module_btf: dict[str, Btf] = {}
+        self._signatures: dict[str, Signatures | None] = {}
         self._formats: dict[str, str] = {}
 
     # --- types -------------------------------------------------------------------
@@ -85,6 +88,17 @@ class KernelFacts:
     def function_type_id(self, name: str, module: str = "") -> int | None:
         """The BTF id of a function, which fentry needs; None if it has none."""
         return (self.module_btf(module) if module else self.btf).function(name)
+
+    def signature(self, name: str, module: str = "") -> Signature:
+        """Parameters and result of a function; one that knows nothing where there are no types of it."""
+        if module not in self._signatures:
+            try:
+                btf = self.module_btf(module) if module else self.btf
+                self._signatures[module] = Signatures(btf, self.machine)
+            except (RemoteError, FactError):
+                self._signatures[module] = None
+        known = self._signatures[module]
+        return known.of(name) if known else Signature()
 
     @cached_property
     def type_names(self) -> TypeNames:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ktrace_nb.errors import RemoteError
 from ktrace_nb.ir.calls import RESULT_INT, RESULT_LONG, RESULT_NONE, Traced
 from ktrace_nb.kernel.facts import KernelFacts
-from ktrace_nb.kernel.signatures import POINTER, RECORD, UNKNOWN, Signature, Signatures
+from ktrace_nb.kernel.signatures import POINTER, RECORD, UNKNOWN, Signature
 
 _ERRORS = {32: RESULT_INT, 64: RESULT_LONG}
 
@@ -21,19 +20,10 @@ class Prototypes:
 
     def __init__(self, facts: KernelFacts) -> None:
         self._facts = facts
-        self._signatures: dict[str, Signatures | None] = {}
 
     def of(self, function: Traced) -> Signature:
         """The signature of a function; one that knows nothing where there are no types of it."""
-        module = function.module
-        if module not in self._signatures:
-            try:
-                btf = self._facts.module_btf(module) if module else self._facts.btf
-                self._signatures[module] = Signatures(btf, self._facts.machine)
-            except RemoteError:
-                self._signatures[module] = None  # a module without types
-        signatures = self._signatures[module]
-        return signatures.of(function.name) if signatures else Signature()
+        return self._facts.signature(function.name, function.module)
 
     def described(self, function: Traced) -> Traced:
         """A function with what programs must know of its registers."""

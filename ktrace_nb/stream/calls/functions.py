@@ -1,15 +1,11 @@
-"""What is known of a walk's functions: their names and their signatures."""
+"""What a walk's functions are called."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from ktrace_nb.errors import RemoteError
-from ktrace_nb.ir.calls import Traced, Walk
-from ktrace_nb.kernel.errors import FactError
-from ktrace_nb.kernel.facts import KernelFacts
-from ktrace_nb.kernel.signatures import Signature, Signatures
+from ktrace_nb.ir.calls import Traced
 
 
 def unique_names(functions: Sequence[Traced]) -> list[str]:
@@ -21,19 +17,3 @@ def unique_names(functions: Sequence[Traced]) -> list[str]:
         name if times[name] == 1 else f"{name} {f.address:#x}"
         for name, f in zip(found, functions, strict=True)
     ]
-
-
-def signatures_of(walk: Walk, facts: KernelFacts) -> list[Signature]:
-    """What the kernel's types tell of each function; nothing of one whose types are not there."""
-    readers: dict[str, Signatures | None] = {}
-    found = []
-    for function in walk.functions:
-        if function.module not in readers:
-            try:
-                btf = facts.module_btf(function.module) if function.module else facts.btf
-                readers[function.module] = Signatures(btf, facts.machine)
-            except (RemoteError, FactError):
-                readers[function.module] = None
-        reader = readers[function.module]
-        found.append(reader.of(function.name) if reader else Signature())
-    return found

@@ -25,7 +25,7 @@ from ktrace_nb.stream.calls.frames import (
     left_out_frame,
     paths_frame,
 )
-from ktrace_nb.stream.calls.functions import signatures_of, unique_names
+from ktrace_nb.stream.calls.functions import unique_names
 from ktrace_nb.stream.calls.graph import GraphDecoder
 from ktrace_nb.stream.calls.longer import Longer
 from ktrace_nb.stream.calls.records import RECORD
@@ -71,7 +71,7 @@ class WalkOutputs(Outputs):
         self.streams.clear()
         self._schemas.clear()
         self._histories.clear()
-        self._values = Values(signatures_of(self.walk, facts))
+        self._values = Values([facts.signature(f.name, f.module) for f in self.walk.functions])
         self.store = CallStore(
             unique_names(self.walk.functions),
             self._values if self.walk.has_values else None,
