@@ -268,10 +268,11 @@ def _try_stages(args: argparse.Namespace, findings: dict[str, Any], progress: An
     from ktrace_nb.ir.probes import resolve
     from ktrace_nb.lang.stap.macros import Settings as ScriptSettings
     from ktrace_nb.lang.stap.parser import parse as parse_script
-    from ktrace_nb.show import show, show_program
+    from ktrace_nb.show import check_stage, show, show_program
     from ktrace_nb.targets.base import get_target
 
     source, options = _cell(args)
+    check_stage(args.show, options.spoken)
     if args.stage == "parse" and options.language == "stap":
         # Beyond that a script means something for a certain kernel only.
         parse_script(source, ScriptSettings(arguments=options.arguments))

@@ -16,6 +16,22 @@ from ktrace_nb.script_listing import placed_text
 _HELPER_ENUM = "BPF_FUNC_map_lookup_elem"
 
 
+def check_stage(stage: str | None, language: str) -> None:
+    """Refuse a stage that cells of a language do not have, before anything is done.
+
+    Args:
+        stage: What ``--show`` says.
+        language: The cell's.
+
+    Raises:
+        OptionError: ``ast`` of what is no script.
+    """
+    if stage == "ast" and language == "calls":
+        raise OptionError("patterns of calls have no tree", hint="--show facts lists what they mean")
+    if stage == "ast" and language != "stap":
+        raise OptionError("a C cell has no tree of its own", hint="--show c is what bcc is given")
+
+
 def show_program(stage: str, program: Program) -> str | None:
     """One stage as text, as far as it can be told before anything is compiled; None if it cannot.
 
@@ -23,14 +39,7 @@ def show_program(stage: str, program: Program) -> str | None:
         stage: ``ast`` (the tree of a script), ``ir`` of a script, or ``facts`` of patterns of calls (the
             functions they mean); all others take compiling.
         program: The cell.
-
-    Raises:
-        OptionError: ``ast`` of a cell in C.
     """
-    if stage == "ast" and program.walk is not None:
-        raise OptionError("patterns of calls have no tree", hint="--show facts lists what they mean")
-    if stage == "ast" and program.script is None:
-        raise OptionError("a C cell has no tree of its own", hint="--show c is what bcc is given")
     if stage == "ast":
         return program.tree
     if stage == "ir" and program.script is not None:

@@ -21,7 +21,7 @@ from ktrace_nb.magics.commands import COMMANDS
 from ktrace_nb.magics.options import ktrace_arguments, parse_line
 from ktrace_nb.magics.source import SessionSource, check_view
 from ktrace_nb.progress import bars
-from ktrace_nb.show import show, show_program
+from ktrace_nb.show import check_stage, show, show_program
 from ktrace_nb.source import Source
 from ktrace_nb.targets.base import get_target
 from ktrace_nb.widgets import show as show_panel
@@ -132,6 +132,7 @@ class KTraceMagics(Magics):
 
     def _show(self, source: Source, args: argparse.Namespace) -> None:
         options = self._options(source, args)
+        check_stage(args.show, options.spoken)
         with bars() as progress:
             program = engine.lower(source, options, progress=progress)
             shown = show_program(args.show, program)
