@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 
@@ -12,38 +11,30 @@ import pytest
 from ktrace_nb.codegen.calls import WalkOptions, program_of
 from ktrace_nb.compiler.build import Built, build
 from ktrace_nb.compiler.client import CompilerWorker
-from ktrace_nb.errors import RemoteError, UnsupportedError
+from ktrace_nb.errors import UnsupportedError
 from ktrace_nb.ir.calls import FENTRY, GRAPH, KPROBE, KPROBE_MULTI, RING, THREAD_PROGRAMS, TRACKED
 from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.lang.calls.lower import Wish, lower
 from ktrace_nb.source import Edited, Source
 from ktrace_nb.stream.calls.records import RECORD
 from ktrace_nb.wire import bundle as b
+from tests.facts_kit import StoredFacts
 from tests.kernel_facts.prove_layout import HOST_BTF
 
 NAMES = ("vfs_read", "vfs_write", "vfs_open")
 
 
-class _Host:
-    """Types of this machine's kernel; where functions are does not matter here."""
-
-    def fact(self, name: str) -> bytes:
-        known = {
-            "btf": HOST_BTF.read_bytes(),
-            "kallsyms": "".join(
-                f"{0xFFFFFFFF81000000 + 64 * n:x} T {f}\n" for n, f in enumerate(NAMES)
-            ).encode(),
-            "functions": "\n".join(NAMES).encode(),
-            "config": b"CONFIG_FUNCTION_GRAPH_TRACER=y\n",
-            "trampolines": b"1",
-            "tracepoints": b"",
-        }
-        if name not in known:
-            raise RemoteError("bad_request", f"no fact {name!r}", {})
-        return known[name]
-
-    def formats(self, names: list[str]) -> Mapping[str, str]:
-        return {}
+_HOST = StoredFacts(
+    {
+        # Types of this machine's kernel; where functions are does not matter here.
+        "btf": HOST_BTF.read_bytes(),
+        "kallsyms": "".join(f"{0xFFFFFFFF81000000 + 64 * n:x} T {f}\n" for n, f in enumerate(NAMES)).encode(),
+        "functions": "\n".join(NAMES).encode(),
+        "config": b"CONFIG_FUNCTION_GRAPH_TRACER=y\n",
+        "trampolines": b"1",
+        "tracepoints": b"",
+    }
+)
 
 
 class _Facts(KernelFacts):
@@ -51,7 +42,7 @@ class _Facts(KernelFacts):
     kprobe_multi_has_registers = True
 
 
-FACTS = _Facts(_Host(), release="6.12.0", machine="x86_64", cpus=64)
+FACTS = _Facts(_HOST, release="6.12.0", machine="x86_64", cpus=64)
 
 
 def built(worker: CompilerWorker, means: str, **wish: object) -> Built:
@@ -150,7 +141,7 @@ def test_threads_are_seen_first_and_returns_before_entries(worker: CompilerWorke
 
 
 def test_another_machine_is_refused() -> None:
-    facts = _Facts(_Host(), release="6.12.0", machine="aarch64", cpus=4)
+    facts = _Facts(_HOST, release="6.12.0", machine="aarch64", cpus=4)
     made, _ = lower(Source(""), Wish(calls=NAMES), facts)
     with pytest.raises(UnsupportedError, match="x86_64 only, this is aarch64"):
         program_of(made, facts, WalkOptions())

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from ktrace_nb.errors import RemoteError
 from ktrace_nb.ir.calls import Traced, Walk
 from ktrace_nb.ir.gather import gather, refusals
 from ktrace_nb.ir.probes import Plan, ProgramKind, resolve
@@ -17,6 +15,7 @@ from ktrace_nb.kernel.btf_format import Kind
 from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.source import Edited, Source, Span
 from ktrace_nb.wire import bundle as b
+from tests.facts_kit import StoredFacts
 from tests.kernel_facts.btf_writer import BtfWriter
 
 KALLSYMS = """\
@@ -46,18 +45,10 @@ def types(generation: str) -> bytes:
     return w.blob()
 
 
-class Kernel:
+class Kernel(StoredFacts):
     def __init__(self, generation: str, **changed: str) -> None:
-        self._facts = {name: text.encode() for name, text in {**FACTS, **changed}.items()}
-        self._facts["btf"] = types(generation)
-
-    def fact(self, name: str) -> bytes:
-        if name not in self._facts:
-            raise RemoteError("os", f"no {name}", {})
-        return self._facts[name]
-
-    def formats(self, names: list[str]) -> Mapping[str, str]:
-        return {}
+        told = {name: text.encode() for name, text in {**FACTS, **changed}.items()}
+        super().__init__({**told, "btf": types(generation)})
 
 
 def facts(cpus: int = 32, *, generation: str = "6.12", **changed: str) -> KernelFacts:

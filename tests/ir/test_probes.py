@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 
-from ktrace_nb.errors import CellError, ProbeNotFoundError, RemoteError
+from ktrace_nb.errors import CellError, ProbeNotFoundError
 from ktrace_nb.ir.probes import resolve
 from ktrace_nb.ir.program import ProbeRequest, Program
 from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.source import Edited, Source, Span
 from ktrace_nb.wire import bundle as b
+from tests.facts_kit import StoredFacts
 
 KALLSYMS = """\
 ffffffff81000000 T _text
@@ -30,20 +29,11 @@ FACTS = {
     "blacklist": "0xffffffff81005000-0xffffffff81005100\tsecret\n",
     "tracepoints": "sched:sched_switch\nsched:sched_wakeup\nraw_syscalls:sys_enter\n",
 }
-
-
-class Kernel:
-    def fact(self, name: str) -> bytes:
-        if name not in FACTS:
-            raise RemoteError("os", f"no {name}", {})
-        return FACTS[name].encode()
-
-    def formats(self, names: list[str]) -> Mapping[str, str]:
-        return {}
+KERNEL = StoredFacts({name: text.encode() for name, text in FACTS.items()})
 
 
 def resolved(kind: str, target: str):  # type: ignore[no-untyped-def]
-    facts = KernelFacts(Kernel(), release="6.12.0", machine="x86_64", cpus=2)
+    facts = KernelFacts(KERNEL, release="6.12.0", machine="x86_64", cpus=2)
     source = Source(f"{kind}:{target}")
     request = ProbeRequest("f", kind, target, source, Span(0, len(source.text)))
     return resolve(Program(source, Edited(source, []), (request,), ()), facts)
@@ -144,7 +134,7 @@ def test_user_space_targets_are_left_to_the_agent() -> None:
 
 
 def test_one_program_cannot_be_two_kinds() -> None:
-    facts = KernelFacts(Kernel(), release="6.12.0", machine="x86_64", cpus=2)
+    facts = KernelFacts(KERNEL, release="6.12.0", machine="x86_64", cpus=2)
     source = Source("x")
     requests = (
         ProbeRequest("f", "kprobe", "vfs_read"),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from ktrace_nb.errors import RemoteError
 from ktrace_nb.kernel.btf_format import Kind
 from ktrace_nb.kernel.facts import KernelFacts
+from tests.facts_kit import StoredFacts
 from tests.kernel_facts.btf_writer import BtfWriter
 
 KALLSYMS = """\
@@ -70,19 +68,6 @@ def _btf(*, trampolines: bool, fprobe: bool) -> bytes:
     return w.blob()
 
 
-class _Source:
-    def __init__(self, facts: Mapping[str, bytes]) -> None:
-        self._facts = facts
-
-    def fact(self, name: str) -> bytes:
-        if name not in self._facts:
-            raise RemoteError("bad_request", f"no fact {name!r}", {})
-        return self._facts[name]
-
-    def formats(self, names: list[str]) -> Mapping[str, str]:
-        return {}
-
-
 def kernel(
     *,
     fprobe: bool = True,
@@ -118,7 +103,7 @@ def kernel(
         "config": config.encode(),
         "btf": _btf(trampolines=trampolines, fprobe=fprobe),
     }
-    return KernelFacts(_Source(facts), release="6.12.0", machine="x86_64", cpus=cpus)
+    return KernelFacts(StoredFacts(facts), release="6.12.0", machine="x86_64", cpus=cpus)
 
 
 FACTS = kernel()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from ktrace_nb.diagnostics import Problem
-from ktrace_nb.errors import RemoteError
 from ktrace_nb.kernel.btf_format import Kind
 from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.lang.stap import points, tree
 from ktrace_nb.source import Place, Source, Span
+from tests.facts_kit import StoredFacts
 from tests.kernel_facts.btf_writer import BtfWriter
 
 KALLSYMS = """\
@@ -138,19 +137,6 @@ def _btf(*, trampolines: bool) -> bytes:
     return w.blob()
 
 
-class _Source:
-    def __init__(self, facts: dict[str, bytes]) -> None:
-        self._facts = facts
-
-    def fact(self, name: str) -> bytes:
-        if name not in self._facts:
-            raise RemoteError("os", f"no {name}", {})
-        return self._facts[name]
-
-    def formats(self, names: list[str]) -> Mapping[str, str]:
-        return {name: FORMATS[name] for name in names if name in FORMATS}
-
-
 def kernel(
     *, trampolines: bool = True, config: str = "CONFIG_HZ=250\n", machine: str = "x86_64"
 ) -> KernelFacts:
@@ -169,7 +155,7 @@ def kernel(
         "config": config.encode(),
         "btf": _btf(trampolines=trampolines),
     }
-    return KernelFacts(_Source(facts), release="6.12.0", machine=machine, cpus=2)
+    return KernelFacts(StoredFacts(facts, FORMATS), release="6.12.0", machine=machine, cpus=2)
 
 
 FACTS = kernel()

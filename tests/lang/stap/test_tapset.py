@@ -6,13 +6,13 @@ import os
 import re
 import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
 import pytest
 
-from ktrace_nb.errors import CellError, ProbeNotFoundError, RemoteError
+from ktrace_nb.errors import CellError, ProbeNotFoundError
 from ktrace_nb.ir.intrinsics import INTRINSICS
 from ktrace_nb.ir.placement import place
 from ktrace_nb.ir.script import Limits
@@ -26,6 +26,7 @@ from ktrace_nb.lang.stap.macros import Settings
 from ktrace_nb.lang.stap.parser import parse
 from ktrace_nb.lang.stap.walk import nodes
 from ktrace_nb.source import Source
+from tests.facts_kit import StoredFacts
 from tests.kernel_facts.prove_layout import HOST_BTF
 from tests.stream.script.kit_runtime import PlayedKernel
 
@@ -71,7 +72,7 @@ def variables(alias: tree.Alias) -> list[str]:
     return list(dict.fromkeys(target.name for target in targets if isinstance(target, tree.Name)))
 
 
-class TypesOnly:
+class TypesOnly(StoredFacts):
     """A kernel of which nothing is known but its types, and where a few of its variables are."""
 
     def __init__(self) -> None:
@@ -80,7 +81,7 @@ class TypesOnly:
         functions = btf.names(Kind.FUNC)
         lines = [f"{0xFFFFFFFF81000000 + 16 * n:016x} T {name}" for n, name in enumerate(functions)]
         lines += [f"{0xFFFFFFFF83000000 + 64 * n:016x} D {name}" for n, name in enumerate(DATA)]
-        self.known = {
+        told = {
             "btf": data,
             "kallsyms": "\n".join(lines).encode() + b"\n",
             "functions": "\n".join(functions).encode() + b"\n",
@@ -89,14 +90,7 @@ class TypesOnly:
             "blacklist": b"",
             "config": b"",
         }
-
-    def fact(self, name: str) -> bytes:
-        if name not in self.known:
-            raise RemoteError("absent", f"no {name}", {})
-        return self.known[name]
-
-    def formats(self, names: list[str]) -> Mapping[str, str]:
-        return {}
+        super().__init__(told)
 
 
 @cache

@@ -123,7 +123,7 @@ def test_types_of_a_module_are_found_by_its_name_and_from_probes_in_it() -> None
     split = BtfWriter(kernel_btf)
     inode = split.record("xfs_inode", 8, [("a", number_type, 0), ("b", number_type, 32)])
     source = Kernel({}, base.blob())
-    source._facts["btf:xfs"] = split.blob()
+    source.known["btf:xfs"] = split.blob()
     kernel = KernelFacts(source, release="6.12.0", machine="x86_64", cpus=2)
     expected = ir.Load(ir.Binary("+", ir.Local("p"), ir.Number(4)), 4, True)
     for module in ("xfs", "kernel:xfs"):

@@ -11,7 +11,6 @@ import ctypes
 import re
 from collections.abc import Mapping
 
-from ktrace_nb.errors import RemoteError
 from ktrace_nb.ir import script as ir
 from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.kernel.btf_format import Kind
@@ -20,6 +19,7 @@ from ktrace_nb.lang.stap import tree
 from ktrace_nb.lang.stap.context import ProbeContext, Variable
 from ktrace_nb.lang.stap.variables import Access
 from ktrace_nb.source import Place, Source, Span
+from tests.facts_kit import StoredFacts
 from tests.kernel_facts.btf_writer import BtfWriter
 
 
@@ -116,20 +116,12 @@ class Small:
 SMALL = Small()
 
 
-class Kernel:
+class Kernel(StoredFacts):
     """Facts of the small kernel; symbols are ``name: address`` of this process."""
 
     def __init__(self, symbols: Mapping[str, int], btf: bytes = SMALL.data) -> None:
         lines = [f"{address:016x} D {name}\n" for name, address in symbols.items()]
-        self._facts = {"btf": btf, "kallsyms": "".join(lines).encode(), "functions": b""}
-
-    def fact(self, name: str) -> bytes:
-        if name not in self._facts:
-            raise RemoteError("os", f"no {name}", {})
-        return self._facts[name]
-
-    def formats(self, names: list[str]) -> Mapping[str, str]:
-        return {}
+        super().__init__({"btf": btf, "kallsyms": "".join(lines).encode(), "functions": b""})
 
 
 def facts(btf: bytes = SMALL.data, **symbols: int) -> KernelFacts:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ktrace_nb.errors import RemoteError, StreamError
+from ktrace_nb.errors import StreamError
 from ktrace_nb.ir import calls as ir
 from ktrace_nb.ir.calls import Focus, LeftOut, Traced, Walk
 from ktrace_nb.ir.program import Program
@@ -19,6 +19,7 @@ from ktrace_nb.source import Edited, Source
 from ktrace_nb.stream.calls import outputs as calls_outputs
 from ktrace_nb.stream.calls.outputs import WalkOutputs
 from ktrace_nb.wire import bundle as b
+from tests.facts_kit import StoredFacts
 from tests.kernel_facts.btf_writer import BtfWriter
 from tests.stream.calls.test_graph import FORMATS, FUNCTIONS, INNER, OUTER, enter, leave, page
 from tests.stream.calls.trees import written
@@ -27,22 +28,14 @@ CPUS = 2
 FIELDS = len(b.LEDGER_FIELDS)
 
 
-class Types:
+class Types(StoredFacts):
     """A kernel of which only types are known."""
 
     def __init__(self) -> None:
         w = BtfWriter()
         number = w.integer("int", 4, signed=True)
         w.refer(Kind.FUNC, w.prototype(number, [("n", number)]), "a")
-        self.blob = w.blob()
-
-    def fact(self, name: str) -> bytes:
-        if name != "btf":
-            raise RemoteError("missing", f"no {name}", {})
-        return self.blob
-
-    def formats(self, names: Any) -> dict[str, str]:
-        return {}
+        super().__init__({"btf": w.blob()})
 
 
 def make(walk: Walk, **options: Any) -> WalkOutputs:
