@@ -94,6 +94,7 @@ def test_the_picture_that_stays_shows_both_views(page: kit.LabPage, path: str) -
     show(page, path, source)
     page.page.wait_for_selector(".ktrace-graph-node")
     page.save()
+    page.command("kernelmenu:shutdown")  # a page that finds the kernel shows the panel again
     page.page.goto("about:blank")
     page.open(path, kernel=False)
     page.page.wait_for_selector(".ktrace-static img")
