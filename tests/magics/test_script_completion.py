@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from ktrace_nb.kernel.facts import KernelFacts
@@ -124,10 +122,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_the_tab_key_completes_the_text_of_a_script_cell(shell: Shell, cell: str, offered: str) -> None:
-    shell.complete(cell)  # the first time, the tapset is read
-    start = time.perf_counter()
     (first, *_) = shell.complete(cell)
-    assert time.perf_counter() - start < 0.05
     assert first.endswith(offered)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -18,7 +18,7 @@ from ktrace_nb.lab.start import start_machine
 from ktrace_nb.session import Session
 from ktrace_nb.source import Source
 from ktrace_nb.targets import lab as lab_targets
-from ktrace_nb.targets.base import get_target
+from ktrace_nb.targets.base import close_targets, get_target
 from tests.kernel.trace.kit import WRITES, Trace
 
 pytestmark = pytest.mark.kernel
@@ -66,8 +66,25 @@ def two_cpus(image: Image, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     target.close()
 
 
+def again_if_tcg_trips(run: Callable[[], Session]) -> Session:
+    """Run something on two CPUs; once more if the lab trips over a fault of QEMU's.
+
+    Its translator, run by a thread for each CPU, now and then executes an int3 that the
+    kernel has patched away meanwhile (static keys), and the kernel panics.
+    """
+    for _ in range(2):
+        try:
+            return run()
+        except AssertionError as problem:
+            if "int3" not in str(problem):
+                raise
+            close_targets()
+    return run()
+
+
 def test_two_cpus_count_into_one_global_and_lose_nothing(two_cpus: str, trace: Trace) -> None:
-    session = trace(
+    run = functools.partial(
+        trace,
         """
         global all, by_cpu, sum, total, table
         probe kernel.trace("sys_enter") {
@@ -87,6 +104,7 @@ def test_two_cpus_count_into_one_global_and_lose_nothing(two_cpus: str, trace: T
         language="stap",
         command=f"python3 -c '{ON_BOTH}'",
     )
+    session = again_if_tcg_trips(run)
     assert session["all"]["value"].tolist() == [2 * CALLS]
     assert session["by_cpu"]["value"].to_dict() == {0: CALLS, 1: CALLS}
     assert session["sum"]["value"].tolist() == [6 * CALLS]

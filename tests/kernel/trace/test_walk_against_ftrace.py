@@ -46,15 +46,23 @@ CASES = [
 ]
 
 
-def recorded(kernel: str, pattern: str, command: str, *, means: str = "", text: str = "none") -> Session:
-    """A walk in a lab of its own."""
+def recorded(
+    kernel: str,
+    pattern: str,
+    command: str,
+    *,
+    means: str = "",
+    text: str = "none",
+    losses: frozenset[str] = frozenset(),
+) -> Session:
+    """A walk in a lab of its own that loses nothing but what may be lost."""
     close_targets()
     reply = get_target(kernel).connection.call("exec", argv=["sh", "-c", WARM])
     assert reply.head["status"] == 0
     options = Options(target=kernel, calls=(pattern,), command=command, means=means, text=text)
     session = engine.start(Source(""), options)
     assert session.wait(60) and session.state == "done", session.message
-    assert not session.losses, session.losses
+    assert session.losses.keys() <= losses, session.losses
     return session
 
 
@@ -103,7 +111,8 @@ def test_every_function_that_ftrace_offers_is_recorded_or_left_out_with_a_reason
     kernel: str, image: Image, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue("image" if kernel == "lab" else "image_61")
-    session = recorded(kernel, "ext4_*", "true")
+    # A disk's interrupt may come while a program runs, and what it calls is then not recorded.
+    session = recorded(kernel, "ext4_*", "true", losses=frozenset(["program already running"]))
     listed = get_target(kernel).connection.call(
         "exec", argv=["sh", "-c", "cut -d' ' -f1 /sys/kernel/tracing/available_filter_functions"]
     )
