@@ -68,6 +68,10 @@ class Governor:
             return ""
         return f"runs {self._on_ns / PERIOD_NS:.0%} of the time to stay below --max-cpu"
 
+    def restart(self) -> None:
+        """What was counted before counts no more."""
+        self._seen = None
+
     def look(self, at_ns: int, ran_ns: int, capped: int) -> str:
         """Take note of the counts; gives the reason to stop, if there is one.
 

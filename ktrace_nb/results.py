@@ -7,9 +7,9 @@ serves a session that runs, one that is over, and one whose target is gone.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +22,7 @@ from ktrace_nb.stream.calls.export import write_calls
 from ktrace_nb.stream.calls.folded import Weight
 from ktrace_nb.stream.ledger import summary
 from ktrace_nb.stream.outputs import Outputs
+from ktrace_nb.stream.selection import Shared, Window
 from ktrace_nb.stream.window import Events
 from ktrace_nb.targets.base import Target
 
@@ -39,6 +40,9 @@ class Results:
     ``df.attrs["ktrace"]`` telling when, where and what was lost.
     """
 
+    viewer: ClassVar[Callable[[Results, str, str, bool], None] | None] = None
+    """Shows a trace; there is one where there is a notebook."""
+
     def __init__(self, name: str, target: Target, built: Built, outputs: Outputs) -> None:
         self.name = name
         self.target = target
@@ -50,7 +54,12 @@ class Results:
         """Why the session ended; empty while it runs."""
         self.attached_ns = 0
         """``CLOCK_MONOTONIC`` of the target when everything was attached."""
-        self._selected: tuple[int, ...] = ()
+        self.reset_ns = 0
+        """``CLOCK_MONOTONIC`` of the target when it was begun anew last, 0 if never."""
+        self.reset_at: datetime.datetime | None = None
+        """The same as a date; None if never."""
+        self.shared = Shared()
+        """What is picked in its views, and the window of time they look at."""
         self.counted_ns = 0
         """The same when its counts were read last."""
 
@@ -67,7 +76,7 @@ class Results:
             :func:`ktrace_nb.stream.stacks.stacks_frame`. ``attrs["ktrace"]`` is
             a dict: ``session``, ``target``, ``kernel``, ``started_at`` and
             ``taken_at`` (ISO 8601, UTC), ``state``, ``lost`` (reason to count)
-            and ``complete``.
+            and ``complete``; after a reset ``reset_at``.
 
         Raises:
             KeyError: No such output.
@@ -158,22 +167,74 @@ class Results:
             )
         return write_calls(self.frame("calls"), path, weight=weight)
 
+    def view(self, kind: str = "auto", name: str = "", *, big: bool = False) -> None:
+        """Show it once more, where the cell that runs puts its output.
+
+        All views of a trace share what is picked and the window of time.
+
+        Args:
+            kind: As what: ``heatmap``, ``series`` or what else ``--view`` takes; ``auto`` is what suits best.
+            name: The only output to show; by default all that can be shown so.
+            big: Whether it is to be read from the last row of a lecture hall.
+
+        Raises:
+            OptionError: There is no such kind, it suits nothing that is put out, or there is no notebook.
+            KeyError: No such output.
+        """
+        if Results.viewer is None:
+            raise OptionError(
+                "a view needs a notebook with ktrace_nb in it",
+                hint=f"%load_ext ktrace_nb; elsewhere {self.name}.frames has what it would show",
+            )
+        if name:
+            self.frame(name)
+        Results.viewer(self, kind, name, big)
+
     def select(self, calls: Sequence[int]) -> None:
         """Have some calls be :attr:`selected`; what a click in a view of calls does.
 
         Args:
             calls: Index of the frame ``calls``.
         """
-        self._selected = tuple(calls)
+        self.shared.pick("calls", calls, lambda: with_below(self.frame("calls"), calls))
+
+    def pick(self, name: str, labels: Sequence[Any]) -> None:
+        """Have some rows of a frame be :attr:`selected`; what a click in a view of it does.
+
+        Args:
+            name: The frame.
+            labels: Labels of its index; none to pick nothing.
+
+        Raises:
+            KeyError: No such output.
+        """
+        self.frame(name)
+        self.shared.pick(name, labels, lambda: self._labelled(name, labels))
+
+    def _labelled(self, name: str, labels: Sequence[Any]) -> pd.DataFrame:
+        frame = self.frame(name)
+        return frame[frame.index.isin(list(labels))]
 
     @property
     def selected(self) -> pd.DataFrame:
-        """The rows of ``calls`` that were clicked in a view last, and of what they called; none if none was.
+        """The rows that were picked in a view last, as they stand; no rows and no columns if none are.
 
-        Raises:
-            KeyError: The session records no calls.
+        Of ``calls`` the calls that were clicked and what they called.
         """
-        return with_below(self.frame("calls"), self._selected)
+        rows = self.shared.rows()
+        return pd.DataFrame() if rows is None else rows
+
+    @property
+    def window(self) -> Window | None:
+        """The window of time that its views look at, seconds since everything was attached; None for all.
+
+        Setting it raises ValueError if it is empty.
+        """
+        return self.shared.window
+
+    @window.setter
+    def window(self, window: Window | None) -> None:
+        self.shared.window = window
 
     def _named(self, name: str | None, names: list[str], what: str) -> str:
         if name is None and len(names) == 1:
@@ -185,6 +246,7 @@ class Results:
 
     def _provenance(self, name: str) -> dict[str, Any]:
         lost = summary(self.outputs.entries_of(name))
+        reset = {"reset_at": self.reset_at.isoformat()} if self.reset_at else {}
         return {
             "session": self.name,
             "target": self.target.name,
@@ -194,6 +256,7 @@ class Results:
             "state": self.state,
             "lost": lost,
             "complete": not lost,
+            **reset,
         }
 
     def _taken_at(self, name: str) -> datetime.datetime:
@@ -203,6 +266,11 @@ class Results:
         hello = self.target.hello
         wall_s = (hello.realtime_ns + at_ns - hello.monotonic_ns) / 1e9
         return datetime.datetime.fromtimestamp(wall_s, datetime.UTC)
+
+    @property
+    def since_ns(self) -> int:
+        """Since when its counts count, ``CLOCK_MONOTONIC`` of the target: everything attached, or reset."""
+        return self.reset_ns or self.attached_ns
 
     @property
     def frames(self) -> Mapping[str, pd.DataFrame]:
@@ -218,9 +286,10 @@ class Results:
     def cpu_share(self) -> float:
         """What the session's programs cost the traced machine: share of one CPU, 1.0 is all of it.
 
-        The time the kernel spent in them, by its own run statistics, over the time of the session.
+        The time the kernel spent in them, by its own run statistics, over the time of the session, or
+        since its last reset.
         """
-        watched_ns = self.counted_ns - self.attached_ns
+        watched_ns = self.counted_ns - self.since_ns
         return self.outputs.ran_ns / watched_ns if watched_ns > 0 else 0.0
 
     @property
@@ -235,11 +304,12 @@ class Results:
         Returns:
             Indexed by ``program`` (str): ``hits`` (uint64), ``ns_per_hit``
             (float64, nanoseconds; NaN if never hit), ``cpu_share`` (float64,
-            of one CPU over the whole session), ``missed`` and ``recursion`` (uint64).
+            of one CPU over the whole session, or since its last reset), ``missed`` and
+            ``recursion`` (uint64), ``on`` (bool, whether it runs when the session is not paused).
         """
         programs = self.outputs.programs
         hits = pd.array([p.hits for p in programs.values()], dtype="uint64")
-        watched_ns = max(1, self.counted_ns - self.attached_ns)
+        watched_ns = max(1, self.counted_ns - self.since_ns)
         cost = [p.ns / p.hits if p.hits else float("nan") for p in programs.values()]
         columns = {
             "hits": hits,
@@ -247,8 +317,13 @@ class Results:
             "cpu_share": [p.ns / watched_ns for p in programs.values()],
             "missed": pd.array([p.missed for p in programs.values()], dtype="uint64"),
             "recursion": pd.array([p.recursion for p in programs.values()], dtype="uint64"),
+            "on": pd.array([self.is_on(name) for name in programs], dtype="bool"),
         }
         return pd.DataFrame(columns, index=pd.Index(list(programs), name="program", dtype=object).astype(str))
+
+    def is_on(self, program: str) -> bool:
+        """Whether a program runs when the session is not paused."""
+        return True
 
     @property
     def text(self) -> str:
@@ -278,7 +353,7 @@ class Results:
     @property
     def silence(self) -> str:
         """What has not happened in the first two seconds, and why it may never; or empty."""
-        if self.counted_ns - self.attached_ns < SILENT_NS:
+        if self.counted_ns - self.since_ns < SILENT_NS:
             return ""
         reasons = self.outputs.silences
         told = [f"{name} has not happened yet: {reasons[name]}" for name in self._silent if reasons.get(name)]
@@ -286,7 +361,8 @@ class Results:
 
     @property
     def _silent(self) -> list[str]:
-        return [name for name, counts in self.outputs.programs.items() if not counts.hits]
+        programs = self.outputs.programs.items()
+        return [name for name, counts in programs if not counts.hits and self.is_on(name)]
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         return self.frame(name)

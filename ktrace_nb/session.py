@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ktrace_nb.compiler.build import Built
+from ktrace_nb.controls import Controlled
 from ktrace_nb.errors import (
     AgentGoneError,
     KTraceError,
@@ -26,7 +27,7 @@ from ktrace_nb.errors import (
 )
 from ktrace_nb.governor import Governor, Limits
 from ktrace_nb.kernel.facts import KernelFacts
-from ktrace_nb.results import Results, State
+from ktrace_nb.results import State
 from ktrace_nb.starting import attach, load, load_error
 from ktrace_nb.stream.calls.outputs import WalkOutputs
 from ktrace_nb.stream.calls.run import WalkRun
@@ -50,8 +51,8 @@ _numbers = itertools.count(1)
 _Utf8 = codecs.getincrementaldecoder("utf-8")
 
 
-class Session(Results):
-    """A running trace: its results, and the way to stop it.
+class Session(Controlled):
+    """A running trace: its results, and the way to hold it, to begin anew and to stop.
 
     Args:
         name: What it is called.
@@ -78,8 +79,8 @@ class Session(Results):
         text: str = "",
     ) -> None:
         self._id = f"{name}.{next(_numbers)}"
-        self._script: ScriptRun | None = None
-        self._walk: WalkRun | None = None
+        self._script = None
+        self._walk = None
         outputs: Outputs
         if built.program.script is not None:
             port = Port(
@@ -148,12 +149,14 @@ class Session(Results):
         except KTraceError as problem:
             self._let_go()
             self._end("failed", problem.message)
+            self._refuse()
             self._over.set()
             raise load_error(problem) if isinstance(problem, RemoteError) else problem from None
         except BaseException:
             # An interrupt: the user gets the prompt back, the agent lets go by itself.
             self.target.connection.post("close", session=self._id)
             self._end("failed", "interrupted")
+            self._refuse()
             self._over.set()
             raise
         self._thread.start()
@@ -189,6 +192,7 @@ class Session(Results):
     def _start_walk(self, walk: WalkRun) -> None:
         """Have the workload wait until everything that it does is seen."""
         processes = [self._target_pid] if self._target_pid else []
+        walk.hold()
         if self.limits.command is not None:
             processes.append(self._start_command(held=True))
         walk.track(processes)
@@ -210,6 +214,7 @@ class Session(Results):
         finally:
             self._let_go()
             self._end("done", "tried out")
+            self._refuse()
             self._over.set()
 
     @property
@@ -256,6 +261,7 @@ class Session(Results):
 
     def _tell(self) -> None:
         """Make the end known: who waits goes on when all others have been told."""
+        self._refuse()
         try:
             if self._walk and self.state == "failed":
                 with contextlib.suppress(StreamError):
@@ -264,6 +270,10 @@ class Session(Results):
                 call()
         finally:
             self._over.set()
+
+    def _refuse(self) -> None:
+        """Nothing more can be asked for."""
+        self._requests.close(f"session {self.name!r} is over: {self.message}")
 
     def _next_to_tell(self) -> Callable[[], object] | None:
         with self._ending:
@@ -282,12 +292,14 @@ class Session(Results):
             with_maps = now >= due
             if with_maps:
                 due = now + next(pauses)
-            wait_s = min(due - now, self._seconds_left(), SNAPSHOT_S, script.idle_s if script else SNAPSHOT_S)
+            idle_s = min(SNAPSHOT_S, script.idle_s) if script else SNAPSHOT_S
+            wait_s = 0.0 if self._requests else min(due - now, self._seconds_left(), idle_s)
             self._ask(with_maps, max(0.0, wait_s))
             # A target that takes long to read its maps out is asked less often.
             due = max(due, time.monotonic() + 2 * (time.monotonic() - now)) if with_maps else due
             if script:
                 script.run()
+            self._serve()
             reason = self._govern() or (script.ending if script else "") or self._reason_to_end()
         if script:
             script.hold()
@@ -335,12 +347,17 @@ class Session(Results):
         return bool(reply.head["more"])
 
     def _govern(self) -> str:
+        if self.paused:
+            return ""
         before = self._governor.control
         outputs = self.outputs
         reason = self._governor.look(self.counted_ns, outputs.ran_ns, outputs.capped)
         if self._governor.control != before:
             self._tell_limits()
         return reason
+
+    def _restart_limits(self) -> None:
+        self._governor.restart()
 
     def _seconds_left(self) -> float:
         limit = self.limits.expire_s if self.limits.seconds is None else self.limits.seconds
@@ -359,6 +376,7 @@ class Session(Results):
 
     def _end(self, state: State, message: str) -> None:
         self._elapsed = time.monotonic() - self._started
+        self._end_pause()
         self.message = message
         self.state = state
 
@@ -446,14 +464,21 @@ class Session(Results):
 
     @property
     def remark(self) -> str:
-        """What is held back to stay within limits, how calls are seen, which probes are silent; or empty."""
+        """Whether it is paused, what is held back to stay within limits, how calls are seen, which probes
+        are off or silent; or empty.
+        """
+        if self.paused:
+            return "paused"
         walk = self.built.program.walk
+        if off := [name for name in self.outputs.switches if not self.is_on(name)]:
+            return f"off: {', '.join(off)}"
         return self._governor.remark or (walk.why if walk else self.silence)
 
     def __repr__(self) -> str:
         hits = sum(p.hits for p in self.outputs.programs.values())
         lost = sum(self.losses.values())
-        parts = [self.state, f"{self.elapsed:.1f} s", f"{hits:,} hits", f"{lost:,} lost"]
+        state = "paused" if self.paused else self.state
+        parts = [state, f"{self.elapsed:.1f} s", f"{hits:,} hits", f"{lost:,} lost"]
         return f"<Session {self.name}: {', '.join(parts)}; frames {', '.join(self.outputs.names)}>"
 
 

@@ -30,8 +30,12 @@ ALLOWED: dict[str, set[str]] = {
     "governor": {"wire"},
     "results": EVERYONE | {"compiler", "stream", "targets"},
     "starting": EVERYONE | {"compiler", "ir", "wire"},
+    "requests": EVERYONE,
+    "snapshots": EVERYONE,
+    "controls": EVERYONE
+    | {"compiler", "ir", "requests", "results", "snapshots", "stream", "targets", "wire"},
     "session": EVERYONE
-    | {"compiler", "governor", "kernel", "results", "starting", "stream", "targets", "wire"},
+    | {"compiler", "controls", "governor", "kernel", "results", "starting", "stream", "targets", "wire"},
     "comparison": EVERYONE | {"results", "stream"},
     "engine": {"*"},
     "widgets": EVERYONE | {"stream"},
@@ -47,13 +51,14 @@ OWNERS = {
     "pandas": {
         "ktrace_nb/stream",
         "ktrace_nb/results.py",
+        "ktrace_nb/snapshots.py",
         "ktrace_nb/export.py",
         "ktrace_nb/comparison.py",
         "magics",
         "widgets",
     },
-    "numpy": {"ktrace_nb/stream", "ktrace_nb/comparison.py", "widgets"},
-    "pyarrow": {"ktrace_nb/stream", "ktrace_nb/results.py"},
+    "numpy": {"ktrace_nb/stream", "ktrace_nb/comparison.py", "magics", "widgets"},
+    "pyarrow": {"ktrace_nb/stream", "ktrace_nb/results.py", "widgets"},
     "tqdm": {"ktrace_nb/progress.py"},
 }
 STANDARD_LIBRARY_ONLY = (

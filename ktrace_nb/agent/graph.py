@@ -83,6 +83,14 @@ class Graph:
         """
         self._tracer.track(pid)
 
+    def pause(self) -> None:
+        """Record nothing until :meth:`resume`; nothing is taken away."""
+        self._tracer.pause()
+
+    def resume(self) -> None:
+        """Go on recording."""
+        self._tracer.resume()
+
     def take(self, limit: int, before_ns: int) -> tuple[dict[str, Any], list[bytes]]:
         """Take pages written since the last call.
 

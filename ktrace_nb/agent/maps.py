@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ktrace_nb.agent import bpf
@@ -32,7 +33,7 @@ class Snapshot(NamedTuple):
 
 
 class MappedArray:
-    """An array that is read as memory, without a system call.
+    """An array that is read and written as memory, without a system call.
 
     Raises:
         OSError: The map was made without :data:`_MMAPABLE`.
@@ -43,15 +44,61 @@ class MappedArray:
         # kernel/bpf/arraymap.c: elem_size = round_up(value_size, 8)
         self._stride = (definition.value_size + 7) & ~7
         self._keys = struct.pack(f"<{self._entries}I", *range(self._entries))
-        self._memory = mmap.mmap(fd, self._entries * self._stride, mmap.MAP_SHARED, mmap.PROT_READ)
+        both = mmap.PROT_READ | mmap.PROT_WRITE
+        self._memory = mmap.mmap(fd, self._entries * self._stride, mmap.MAP_SHARED, both)
 
     def read(self) -> Snapshot:
         """Every entry."""
         return Snapshot(self._entries, self._keys, self._memory[:], self._stride)
 
+    def clear(self) -> None:
+        """Make every byte 0."""
+        self._memory[:] = bytes(len(self._memory))
+
     def close(self) -> None:
         """Unmap."""
         self._memory.close()
+
+
+class Words:
+    """An array of numbers of 64 bits that programs read, written without a system call where that can be.
+
+    Args:
+        fd: The map.
+        definition: What it is.
+    """
+
+    def __init__(self, fd: int, definition: b.MapDef) -> None:
+        self._fd = fd
+        self._memory: mmap.mmap | None = None
+        self._words: memoryview | None = None
+        try:
+            self._memory = mmap.mmap(fd, 8 * definition.max_entries, mmap.MAP_SHARED, mmap.PROT_WRITE)
+        except OSError:
+            return  # a kernel without BPF_F_MMAPABLE
+        # An aligned access through the cast is one store.
+        self._words = memoryview(self._memory).cast("Q")
+
+    def set(self, words: Iterable[tuple[int, int]]) -> None:
+        """Write words, each with its row before it.
+
+        Raises:
+            AgentError: There is no such row.
+        """
+        for row, word in words:
+            try:
+                if self._words is not None:
+                    self._words[row] = word
+                else:
+                    bpf.update(self._fd, struct.pack("<I", row), struct.pack("<Q", word))
+            except (IndexError, struct.error, ValueError):
+                raise AgentError("bad_request", f"no program has row {row!r}") from None
+
+    def close(self) -> None:
+        """Unmap."""
+        if self._words is not None and self._memory is not None:
+            self._words.release()
+            self._memory.close()
 
 
 def create(maps: tuple[b.MapDef, ...], btf_fd: int, cpus: int) -> dict[int, int]:
@@ -161,6 +208,30 @@ def delete(fd: int, definition: b.MapDef, keys: bytes) -> None:
     """Remove entries, those that are not there too."""
     for key in _pieces(keys, definition.key_size):
         bpf.delete(fd, key)
+
+
+def clear(fd: int, definition: b.MapDef, cpus: int, array: MappedArray | None = None) -> None:
+    """Make a map what it was when it was made; nobody may be changing it.
+
+    Args:
+        fd: The map.
+        definition: What it is; of a type that the kernel lists.
+        cpus: Possible CPUs.
+        array: The map as memory, if it can be had so.
+    """
+    if array is not None:
+        array.clear()
+    elif definition.type in (b.ARRAY, b.PERCPU_ARRAY):
+        nothing = bytes(stride(definition, cpus))
+        for number in range(definition.max_entries or cpus):
+            bpf.update(fd, struct.pack("<I", number), nothing)
+    elif definition.type in (b.STACK_TRACE, b.LPM_TRIE):
+        for key in bpf.walk_keys(fd, definition.key_size, definition.max_entries + _SLACK):
+            bpf.delete(fd, key)
+    else:
+        # Where a bucket was too full for one step, what is left goes in the next.
+        while take(fd, definition, cpus).entries:
+            pass
 
 
 def stride(definition: b.MapDef, cpus: int) -> int:

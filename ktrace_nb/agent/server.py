@@ -56,6 +56,10 @@ class Server:
             if thread is None:
                 self._fail(message, AgentError("no_session", f"no session {name!r}"))
                 return
+            if op == "wake":
+                thread.wake()
+                self._send(message, {})
+                return
             thread.requests.put(message)
             if op == "close":
                 del self._sessions[name]
@@ -122,6 +126,10 @@ class SessionThread(threading.Thread):
             if message.head.get("op") == "close":
                 break
         self._session.close()
+
+    def wake(self) -> None:
+        """Have a collect that waits come back soon."""
+        self._session.wake()
 
     def close(self) -> None:
         """Let go of everything, without waiting for a request under way."""

@@ -22,6 +22,7 @@ from ktrace_nb.agent.peek import Peek, Wanted
 from ktrace_nb.agent.points import Attached
 from ktrace_nb.agent.rings import PAGE, Ring
 from ktrace_nb.agent.runstats import RunStats
+from ktrace_nb.agent.settle import settle
 from ktrace_nb.agent.tracepipe import TracePipe, prints_to_trace
 from ktrace_nb.agent.workload import Workload
 from ktrace_nb.wire import bundle as b
@@ -39,9 +40,6 @@ collect costs both sides most of a millisecond."""
 PERF_PAGES = 64
 """Pages per CPU of a BPF_PERF_OUTPUT buffer."""
 
-SETTLE_S = 0.002
-"""Programs that were running when they were detached have ended after this."""
-
 
 class AgentSession:
     """Maps, programs, attachments and the workload of one session."""
@@ -52,6 +50,7 @@ class AgentSession:
         self._fds: list[int] = []
         self._maps: dict[int, int] = {}
         self._arrays: dict[int, maps.MappedArray] = {}
+        self._switch_words: maps.Words | None = None
         self._own: dict[int, b.MapDef] = {}
         self._programs: dict[str, int] = {}
         self._attached = Attached()
@@ -76,7 +75,9 @@ class AgentSession:
             "graph_track": self._graph_track,
             "run": self._run,
             "go": self._go,
+            "switch": self._switch,
             "change": self._change,
+            "clear": self._clear,
             "peek": self._peek,
             "collect": self._collect,
             "detach": self._detach,
@@ -94,6 +95,10 @@ class AgentSession:
     def interrupt(self) -> None:
         """Make a collect that waits come back at once, now and from now on."""
         self._stopping.set()
+        self._wake()
+
+    def wake(self) -> None:
+        """Make a collect that waits come back soon."""
         self._wake()
 
     def _wake(self) -> None:
@@ -117,6 +122,7 @@ class AgentSession:
         self._fds += self._maps.values()
         self._arrays = maps.map_arrays(self._bundle.maps, self._maps)
         self._own = {m.fd: m for m in self._bundle.own_maps}
+        self._switch_words = maps.Words(self._maps[b.SWITCH_FD], self._own[b.SWITCH_FD])
         for program in self._bundle.programs:
             self._programs[program.name] = fd = self._load_program(program, btf)
             self._fds.append(fd)
@@ -189,6 +195,25 @@ class AgentSession:
         """Tell the programs the limits in the blob."""
         bpf.update(self._maps[b.CONTROL_FD], struct.pack("<I", 0), message.blob)
         return {}, b""
+
+    def _switch(self, message: Message) -> Answer:
+        """Switch programs: ``rows`` has of each its ``hits_row`` and its word of the switch map.
+
+        ``graph``, if given: whether function_graph records. With ``settle`` the answer
+        comes when all that ran before have ended.
+        """
+        if self._switch_words is None:
+            raise AgentError("bad_request", "this session has no programs yet")
+        self._switch_words.set((int(row), int(word)) for row, word in message.head["rows"])
+        recording = message.head.get("graph")
+        if recording is not None and self._graph is not None:
+            if recording:
+                self._graph.resume()
+            else:
+                self._graph.pause()
+        if message.head.get("settle"):
+            settle()
+        return {"monotonic_ns": time.monotonic_ns()}, b""
 
     # --- attach and run -----------------------------------------------------------
 
@@ -285,6 +310,17 @@ class AgentSession:
         head["monotonic_ns"] = time.monotonic_ns()
         return head, blobs
 
+    def _clear(self, message: Message) -> Answer:
+        """Empty ``maps``, given by name, and make arrays 0; no program may be changing them."""
+        definitions = {m.name: m for m in self._bundle.maps}
+        for name in message.head["maps"]:
+            definition = definitions[name]
+            try:
+                maps.clear(self._maps[definition.fd], definition, self._cpus, self._arrays.get(definition.fd))
+            except OSError as error:
+                raise AgentError.from_os(error, f"map {name!r} cannot be cleared", map=name) from None
+        return {"monotonic_ns": time.monotonic_ns()}, b""
+
     def _peek(self, message: Message) -> Answer:
         """Read the kernel's memory: the blob has :data:`PEEK` for each read.
 
@@ -301,7 +337,7 @@ class AgentSession:
     def _detach(self, _: Message) -> Answer:
         """Take every probe away; maps and buffers stay readable."""
         self._detach_all()
-        time.sleep(SETTLE_S)
+        settle()
         if self._stats:
             self._stats.close()
         return {}, b""
@@ -419,6 +455,8 @@ class AgentSession:
             buffer.close()
         for array in self._arrays.values():
             array.close()
+        if self._switch_words:
+            self._switch_words.close()
         if self._trace:
             self._trace.close()
         if self._peek_program:

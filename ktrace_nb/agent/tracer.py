@@ -40,6 +40,10 @@ NOBODY = 1 << 22
 """A thread's number that none ever has. Source: Linux ``include/linux/threads.h``, ``PID_MAX_LIMIT``."""
 
 
+_IGNORED = "set_ftrace_notrace_pid"
+"""Threads whose calls are not looked at although those of all or of their process are."""
+
+
 def _mask(cpus: Iterable[int]) -> str:
     """CPUs as the kernel reads them: hexadecimal, with a comma between every 32 bits."""
     bits = sum(1 << cpu for cpu in cpus)
@@ -122,6 +126,8 @@ class Tracer:
             changes.pop(self._file("buffer_size_kb"))
         # What is changed while it runs, too, and what starts others' recording again at last.
         later = [self._file(name) for name in ("set_ftrace_pid", "tracing_on")]
+        if os.path.exists(ignored := self._file(_IGNORED)):
+            later.insert(0, ignored)
         if self._roots:
             later.insert(0, self._file("set_graph_function"))
         back = {path: before[path] for path in changes}
@@ -158,8 +164,8 @@ class Tracer:
             # Before Linux 5.16 a number is refused that is beyond kernel.pid_max; the keeper only waits.
             self._add_threads([self._keeper.pid])
 
-    def _add_threads(self, tids: Iterable[int]) -> None:
-        fd = os.open(self._file("set_ftrace_pid"), os.O_WRONLY | os.O_APPEND)
+    def _add_threads(self, tids: Iterable[int], file: str = "set_ftrace_pid") -> None:
+        fd = os.open(self._file(file), os.O_WRONLY | os.O_APPEND)
         try:
             os.write(fd, " ".join(map(str, tids)).encode() + b"\n")
         finally:
@@ -202,7 +208,24 @@ class Tracer:
         """Record nothing from now on; what was recorded can be read still."""
         if not self._tracked:
             self._watch_nobody()
+        elif self._can_ignore:
+            # The kernel adds children to this list as it does to that of the tracked.
+            words = files.read_words(self._file("set_ftrace_pid"))
+            self._add_threads(map(int, words), _IGNORED)
         self._write("tracing_on", "0")
+
+    def resume(self) -> None:
+        """Record again after :meth:`pause`."""
+        self._write("tracing_on", "1")
+        if not self._tracked:
+            self._write("set_ftrace_pid")
+        elif self._can_ignore:
+            self._write(_IGNORED)
+
+    @property
+    def _can_ignore(self) -> bool:
+        """Whether threads can be left out by name, as since Linux 5.7."""
+        return os.path.exists(self._file(_IGNORED))
 
     def remove(self) -> None:
         """Take the tracer away and put everything back; nobody may have its buffer open.

@@ -115,9 +115,6 @@ def _tables(walk: ir.Walk, options: WalkOptions) -> tuple[list[str], list[Output
     """Declarations of the maps, and the maps in their order."""
     focus = walk.focus
     lines, outputs = [], []
-    if walk.means != ir.GRAPH:
-        lines.append(f"BPF_ARRAY({ir.SWITCH}, u64, 1);")
-        outputs.append(Output(ir.SWITCH, "map"))
     if focus.tracked:
         lines.append(f"BPF_HASH({ir.TRACKED}, u32, u8, {_TRACKED});")
         outputs.append(Output(ir.TRACKED, "map"))
@@ -149,9 +146,9 @@ def _programs(walk: ir.Walk, facts: KernelFacts, options: WalkOptions) -> Iterat
         made.append((ir.ENTRY_PROGRAM, _entry(cookie, trampoline=False)))
         made.append((ir.RETURN_PROGRAM, _return(cookie, trampoline=False)))
     for row, (name, body) in enumerate(made):
-        guards = ["u32 zero = 0;", f"u64 *on = {ir.SWITCH}.lookup(&zero);", "if (!on || !*on)", "\treturn 0;"]
-        guards += ["if (!calls_is_tracked_(bpf_get_current_pid_tgid() >> 32))", "\treturn 0;"]
-        guards += ["if (ktrace_skip_())", "\treturn 0;"] if options.throttled else []
+        skipped = " || ktrace_skip_()" if options.throttled else ""
+        guards = ["if (!calls_is_tracked_(bpf_get_current_pid_tgid() >> 32))", "\treturn 0;"]
+        guards += [f"if (ktrace_off_({ir.SWITCH_ROW}){skipped})", "\treturn 0;"]
         yield name, [*guards, f"ktrace_hit_({row});", *body, "return 0;"]
     for row, (name, body) in enumerate(_thread_programs(facts), len(made)):
         yield name, [f"ktrace_hit_({row});", *body, "return 0;"]

@@ -45,6 +45,19 @@ static inline __attribute__((always_inline)) void ktrace_hit_(u32 row)
 		__sync_fetch_and_add(hits, 1);
 }
 
+/* A program that is switched off does nothing but count that; where nobody is to know of
+ * it, as before everything is attached, not even that: ON, PAUSED, SILENT of wire/bundle.py. */
+static inline __attribute__((always_inline)) int ktrace_off_(u32 row)
+{
+	u64 *word = bpf_map_lookup_elem((void *)bpf_pseudo_fd(1, KTRACE_SWITCH_FD), &row);
+
+	if (!word || !*word)
+		return 0;
+	if (*word == 1)
+		ktrace_count_(0, KTRACE_PAUSED);
+	return 1;
+}
+
 /* --max-rate and --max-cpu; what the agent's operation "control" writes. */
 struct ktrace_control_ {
 	u64 most;	/* events admitted per KTRACE_WINDOW_NS */

@@ -166,7 +166,6 @@ def _whole(body: Body, name: str, at: Place | None) -> list[Line]:
     """A program: what its body needs, the body, the ways out of it."""
     unit, number = body.unit, body.handler.handler.number
     unit.scratch_bytes = max(unit.scratch_bytes, body.scratch_bytes)
-    call = _call(body) if body.handler.entry else ""
     guards = _guards(body)
     lines = Lines()
     lines.at = at
@@ -183,7 +182,6 @@ def _whole(body: Body, name: str, at: Place | None) -> list[Line]:
             lines.put("\treturn 0;")
             lines.put("u64 *scratch = slot->words;")
         if body.handler.entry:
-            lines.put(f"struct ktrace_call_ call = {call};")
             lines.put(f"struct entry_{number}_ *entry = calls_{number}.lookup(&call);")
             lines.put("if (!entry)")
             lines.put("\tktrace_count_(0, KTRACE_UNMATCHED);")
@@ -215,10 +213,17 @@ def _guards(body: Body) -> list[str]:
     lines = ["if (!state || state->stopping)", "\treturn 0;"]
     if options.pid is not None:
         lines += [f"if (bpf_get_current_pid_tgid() >> 32 != {options.pid})", "\treturn 0;"]
-    if options.throttled:
-        lines += ["if (ktrace_skip_())", "\treturn 0;"]
     chosen = contexts.syscall_filter(body.context, body.handler.handler.syscalls)
     lines += [body.given(line) for line in chosen]
+    skipped = " || ktrace_skip_()" if options.throttled else ""
+    left_out = f"ktrace_off_({body.slot}){skipped}"
+    if body.handler.entry:
+        # What was put aside for this call must not be taken for that of a later one.
+        number = body.handler.handler.number
+        lines += [f"struct ktrace_call_ call = {_call(body)};", f"if ({left_out}) {{"]
+        lines += [f"\tcalls_{number}.delete(&call);", "\treturn 0;", "}"]
+    else:
+        lines += [f"if ({left_out})", "\treturn 0;"]
     return [*lines, f"ktrace_hit_({body.slot});"]
 
 

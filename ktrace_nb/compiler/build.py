@@ -34,6 +34,7 @@ CFLAGS = (
     f"-DKTRACE_LEDGER_FD={b.LEDGER_FD}",
     f"-DKTRACE_CONTROL_FD={b.CONTROL_FD}",
     f"-DKTRACE_HITS_FD={b.HITS_FD}",
+    f"-DKTRACE_SWITCH_FD={b.SWITCH_FD}",
     f"-DKTRACE_FIELDS={','.join('KTRACE_' + field.upper() for field in b.LEDGER_FIELDS)}",
     f"-DKTRACE_WINDOW_NS={round(b.WINDOW_S * 1e9)}ULL",
     f"-DKTRACE_PERIOD_NS={b.PERIOD_NS}ULL",

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ktrace_nb.compiler.verifier import lines_of
 from ktrace_nb.ir.program import Program
-from ktrace_nb.wire.bundle import CONTROL_FD, HITS_FD, LEDGER_FD, Bundle, ProgramDef
+from ktrace_nb.wire.bundle import CONTROL_FD, HITS_FD, LEDGER_FD, SWITCH_FD, Bundle, ProgramDef
 
 _ALU = {
     0x00: "+=", 0x10: "-=", 0x20: "*=", 0x30: "/=", 0x40: "|=", 0x50: "&=", 0x60: "<<=", 0x70: ">>=",
@@ -41,6 +41,7 @@ def disassemble(
         LEDGER_FD: "(ledger)",
         CONTROL_FD: "(control)",
         HITS_FD: "(hits)",
+        SWITCH_FD: "(switch)",
     }
     lines = lines_of(definition)
     insns = [struct.unpack_from("<BBhi", definition.insns, at) for at in range(0, len(definition.insns), 8)]

@@ -18,10 +18,10 @@ RING = "calls_ring"
 TRACKED = "calls_tracked"
 """Name of the hash of thread groups (u32) whose calls are recorded, where not all are; the value is a u8."""
 
-SWITCH = "calls_on"
-"""Name of the array of one u64 that lets programs at functions record.
+SWITCH_ROW = 0
+"""Row of the switch map that all programs at functions look at.
 
-Functions are attached, and let go, one after the other; without it calls would be seen by halves.
+Entries and returns must be on and off at one moment, or calls would be seen by halves.
 """
 
 ENTRY, RETURN, THREAD, END = 0, 1, 2, 3

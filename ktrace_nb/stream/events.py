@@ -37,7 +37,8 @@ class EventStream:
     def __init__(self, layouts: Sequence[Layout], *, keep_bytes: int = KEEP_BYTES) -> None:
         self.layouts = tuple(layouts)
         self.tables = [_Table(layout) for layout in layouts]
-        self._room = keep_bytes
+        self._keep_bytes = self._room = keep_bytes
+        self._before = 0
         self.arrived = 0
         """Records that arrived here."""
         self.discarded = 0
@@ -49,8 +50,15 @@ class EventStream:
 
     @property
     def generation(self) -> int:
-        """Changes with every record."""
-        return self.arrived
+        """Changes with every record, and when they are forgotten."""
+        return self._before + self.arrived
+
+    def forget(self) -> None:
+        """Begin anew, as if nothing had come; what was handed out stays as it is."""
+        self._before += self.arrived + 1
+        self.tables = [_Table(layout) for layout in self.layouts]
+        self._room = self._keep_bytes
+        self.arrived = self.discarded = self.unread = self.not_kept = 0
 
     def add(self, cut: Cut) -> None:
         """Append what was in a span."""

@@ -8,6 +8,7 @@ runs it skipped; the notebook counts what arrived. For every event stream
 
 holds exactly once the session is over; while it runs, events may be on their way.
 It does not for the line of ``calls``: a call whose return was lost is there all the same.
+After a reset it holds for what has been counted since.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ REASONS = {
     "missed": "probe missed (nested or no slot)",
     "recursion": "program already running",
     "skipped": "hit skipped by --max-cpu",
+    "paused": "while paused",
     "faulted": "read of memory that is not there",
     "truncated": "string cut to its buffer",
     "unmatched": "return whose entry was missed",

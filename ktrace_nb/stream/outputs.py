@@ -30,6 +30,9 @@ from ktrace_nb.stream.stacks import Symbolizer, stacks_frame
 from ktrace_nb.stream.window import Events
 from ktrace_nb.wire import bundle as b
 
+COUNTERS = 8
+"""An array of so many numbers at most is taken for counters."""
+
 TEXT_LINES = 100_000
 """Printed lines kept at most; the oldest go."""
 
@@ -45,6 +48,18 @@ class ProgramCounts:
     """Runs skipped because the program was already running on that CPU."""
     missed: int
     """Probes missed because they nested or all return slots were taken."""
+
+    def since(self, before: ProgramCounts) -> ProgramCounts:
+        """What was counted after another moment."""
+        return ProgramCounts(
+            self.hits - before.hits,
+            max(0, self.ns - before.ns),  # an estimate
+            self.recursion - before.recursion,
+            self.missed - before.missed,
+        )
+
+
+_NO_COUNTS = ProgramCounts(0, 0, 0, 0)
 
 
 class Outputs:
@@ -82,6 +97,7 @@ class Outputs:
             if m.role in ("ring", "perf_output")
         }
         self._snapshots: dict[str, MapSnapshot] = {}
+        self._every_s = every_s
         self._histories = {
             name: History(every_s)
             for name, schema in self._schemas.items()
@@ -89,8 +105,13 @@ class Outputs:
         }
         self._frames: dict[tuple[str, bool], tuple[int, pd.DataFrame]] = {}
         self._counts: dict[int, dict[str, int]] = {}
+        """Rows of the ledger, as the kernel has them."""
+        self._counts_before: dict[int, dict[str, int]] = {}
+        """The same when everything was forgotten last."""
         self._lock = threading.Lock()
-        self.programs = {p.name: ProgramCounts(0, 0, 0, 0) for p in bundle.programs}
+        self.programs = {p.name: _NO_COUNTS for p in bundle.programs}
+        self._programs_before: dict[str, ProgramCounts] = {}
+        self._rows = {p.name: p.hits_row for p in bundle.programs}
         self.silences: Mapping[str, str] = {}
         """Why programs may never be hit, by their names."""
         self.text: list[str] = []
@@ -98,7 +119,7 @@ class Outputs:
         self.lines_printed = 0
         self.problems: list[Problem] = []
         """What went wrong while it ran, that the user should know."""
-        self._lines_lost = 0
+        self._lines_lost = self._lines_lost_before = self._lines_before = 0
         self._output_dropped: int | None = None
         """Bytes of the workload's output that the agent had no room for; None without one."""
 
@@ -124,6 +145,21 @@ class Outputs:
         """Maps to be collected, the ledger included."""
         return [*self._schemas, b.LEDGER]
 
+    @property
+    def emptied(self) -> list[str]:
+        """Maps that are emptied in the kernel before everything is forgotten."""
+        return list(self._schemas)
+
+    @property
+    def switches(self) -> Mapping[str, tuple[int, ...]]:
+        """Programs that can be switched, as :attr:`programs` has them, and the rows that takes."""
+        return {name: (row,) for name, row in self._rows.items() if row >= 0}
+
+    @property
+    def unswitchable(self) -> list[str]:
+        """Programs that came out of macros and have no guard."""
+        return [name for name, row in self._rows.items() if row < 0]
+
     def kind(self, name: str) -> str:
         """``histogram``, ``events``, ``stacks`` or ``map``."""
         if name in self.streams:
@@ -132,6 +168,12 @@ class Outputs:
             return "stacks"
         kind = self._declared[name].kind if name in self._declared else "map"
         return kind if kind != "histogram" or self._schemas[name].bucket else "map"
+
+    def is_counters(self, name: str) -> bool:
+        """Whether it is an array of a handful of numbers."""
+        definition = self._maps.get(name)
+        arrays = (b.ARRAY, b.PERCPU_ARRAY)
+        return definition is not None and definition.type in arrays and definition.max_entries <= COUNTERS
 
     def scale(self, name: str) -> str:
         """Of a histogram: ``log2`` or ``linear``.
@@ -198,7 +240,11 @@ class Outputs:
             self._histories[name].add(snapshot)
 
     def _read_programs(self, counts: Mapping[str, list[int]]) -> None:
-        self.programs.update({name: ProgramCounts(*numbers) for name, numbers in counts.items()})
+        for name, numbers in counts.items():
+            self._read_program(name, ProgramCounts(*numbers))
+
+    def _read_program(self, name: str, counts: ProgramCounts) -> None:
+        self.programs[name] = counts.since(self._programs_before.get(name, _NO_COUNTS))
 
     def _read_ledger(self, values: bytes, stride: int) -> None:
         for number, row in enumerate(read_counts(values, stride)):
@@ -209,6 +255,58 @@ class Outputs:
         self.lines_printed += len(lines)
         self.text += lines
         del self.text[:-TEXT_LINES]
+
+    # --- anew ------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Begin anew: what was counted, sent and printed so far counts no more.
+
+        The programs are off, everything they sent has been taken in, :attr:`emptied` are
+        empty in the kernel and were read again. Frames handed out stay as they are.
+        """
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._forget_counts()
+        for stream in self.streams.values():
+            stream.forget()
+        for name in self._histories:
+            self._histories[name] = History(self._every_s)
+            if name in self._snapshots:
+                self._histories[name].add(self._snapshots[name])
+        self._frames.clear()
+        self.text = []
+        self._lines_before = self.lines_printed
+        self._lines_lost_before = self._lines_lost
+
+    def _forget_counts(self) -> None:
+        before = {number: dict(row) for number, row in self._counts.items()}
+        for definition in self._maps.values():
+            came = self._came(definition.name)
+            if came is None or definition.slot < 0:
+                continue
+            # A record that is under way yet counts for what comes: here, when it has come.
+            number = 1 + definition.slot
+            row = self._row(number)
+            had = self._counts_before.get(number, {}).get("submitted", 0)
+            before.setdefault(number, dict.fromkeys(b.LEDGER_FIELDS, 0))
+            before[number]["submitted"] = had + came + row["dropped"] + row["capped"]
+        self._counts_before = before
+        for name, counts in self.programs.items():
+            had_counts = self._programs_before.get(name, _NO_COUNTS)
+            self._programs_before[name] = ProgramCounts(
+                had_counts.hits + counts.hits,
+                had_counts.ns + counts.ns,
+                had_counts.recursion + counts.recursion,
+                had_counts.missed + counts.missed,
+            )
+            self.programs[name] = _NO_COUNTS
+
+    def _came(self, name: str) -> int | None:
+        """Records of a stream that have come, given-up ones included; None of other maps."""
+        stream = self.streams.get(name)
+        return None if stream is None else stream.arrived + stream.discarded
 
     # --- out -------------------------------------------------------------------------
 
@@ -298,6 +396,22 @@ class Outputs:
             ]
             return history_frame(moments), history.every_ns / 1e9
 
+    def moments(self, name: str, after_ns: int, now_ns: int) -> list[tuple[int, pd.DataFrame]]:
+        """A map at the moments after one, oldest first, the last as it stands.
+
+        Args:
+            name: Which map.
+            after_ns: ``CLOCK_MONOTONIC`` of the target.
+            now_ns: When counts were read last, on the same clock.
+
+        Returns:
+            When it was read, on the same clock, and the frame.
+        """
+        with self._lock:
+            history = self._histories.get(name)
+            snapshots = history.snapshots if history else [self._snapshot(name)]
+            return [(s.at_ns, self._laid_out(name, s)) for s in snapshots if s.at_ns > after_ns]
+
     def _snapshot(self, name: str) -> MapSnapshot:
         empty = MapSnapshot(b"", b"", _stride(self._maps[name]), 0)
         return self._snapshots.get(name, empty)
@@ -316,12 +430,13 @@ class Outputs:
                 found.append(
                     Entry(name, "probe", counts.hits + sum(losses.values()), counts.hits, losses=losses)
                 )
-            own = {name: self._row(0)[name] for name in b.LEDGER_FIELDS[-4:]}
+            own = {name: self._row(0)[name] for name in b.SESSION_FIELDS}
             found.append(Entry("session", "session", losses=own))
-            if self.lines_printed or self._lines_lost:
-                losses = {"overwritten": self._lines_lost, "not_kept": self.lines_printed - len(self.text)}
-                sent = self.lines_printed + self._lines_lost
-                found.append(Entry("printed", "text", sent, self.lines_printed, losses=losses))
+            came = self.lines_printed - self._lines_before
+            overwritten = self._lines_lost - self._lines_lost_before
+            if came or overwritten:
+                losses = {"overwritten": overwritten, "not_kept": came - len(self.text)}
+                found.append(Entry("printed", "text", came + overwritten, came, losses=losses))
             if self._output_dropped is not None:
                 found.append(Entry("command", "workload", losses={"output_dropped": self._output_dropped}))
         return found
@@ -351,7 +466,9 @@ class Outputs:
         )
 
     def _row(self, number: int) -> dict[str, int]:
-        return self._counts.get(number, dict.fromkeys(b.LEDGER_FIELDS, 0))
+        row = self._counts.get(number) or dict.fromkeys(b.LEDGER_FIELDS, 0)
+        before = self._counts_before.get(number)
+        return {name: count - before[name] for name, count in row.items()} if before else row
 
     @property
     def ran_ns(self) -> int:

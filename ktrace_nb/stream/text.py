@@ -8,7 +8,7 @@ escape here, so that everything this module returns may be printed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, SupportsFloat
 
@@ -54,6 +54,8 @@ IDENTIFIERS = frozenset(
         "pidns",
         "cgroup",
         "stack_id",
+        "skaddr",
+        "sk",
         "year",
     }
 )
@@ -138,13 +140,16 @@ def keyed_hists(frame: pd.DataFrame, most: int | None = None) -> tuple[list[Keye
     for number in order.tolist():
         part = frame[group == number]
         fields = zip(names, part.index[0], strict=False)  # the bucket comes last
-        key = ", ".join(f"{printable(name)} = {_key_field(name, value)}" for name, value in fields)
-        found.append(KeyedHist(key, part.droplevel(names), int(totals[number])))
+        found.append(KeyedHist(key_label(dict(fields)), part.droplevel(names), int(totals[number])))
     return found, len(totals) - len(found)
 
 
-def _key_field(name: str, value: object) -> str:
-    return printable(str(value)) if name in IDENTIFIERS else cell(value)
+def key_label(fields: Mapping[str, object]) -> str:
+    """A key by its fields: ``device = sda, cpu = 3``, printable."""
+    return ", ".join(
+        f"{printable(name)} = {printable(str(value)) if name in IDENTIFIERS else cell(value)}"
+        for name, value in fields.items()
+    )
 
 
 def histogram_text(frame: pd.DataFrame, *, title: str = "", width: int = WIDTH, max_keys: int = 20) -> str:

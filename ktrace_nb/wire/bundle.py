@@ -13,7 +13,7 @@ from typing import Any
 
 from ktrace_nb.wire.frames import WireError
 
-FORMAT = 1
+FORMAT = 2
 
 # enum bpf_map_type
 HASH, ARRAY, PERF_EVENT_ARRAY, PERCPU_HASH, PERCPU_ARRAY, STACK_TRACE = 1, 2, 4, 5, 6, 7
@@ -41,14 +41,23 @@ CONTROL_FD = 0x7FFFFFF1
 HITS_FD = 0x7FFFFFF2
 """The same for the map that counts hits, one u64 per ``hits_row`` and CPU."""
 
+SWITCH_FD = 0x7FFFFFF3
+"""The same for the map that switches programs, one u64 per ``hits_row``."""
+
+ON, PAUSED, SILENT = 0, 1, 2
+"""Words of the switch map: the program runs; it returns at once and counts that it did; it
+returns at once without a word."""
+
+SESSION_FIELDS = ("faulted", "truncated", "skipped", "unmatched", "paused")
+"""What of :data:`LEDGER_FIELDS` row 0 of the ledger map has, which is the session's own."""
+
 LEDGER_FIELDS = (
     *("submitted", "dropped", "capped", "full", "no_memory", "busy", "other", "inserted", "deleted"),
-    *("faulted", "truncated", "skipped", "unmatched"),
+    *SESSION_FIELDS,
 )
 """What the ledger map counts per row and CPU, one u64 each.
 
-Row 0 is the session's own and has the last four, row 1 that of the map whose
-``slot`` is 0, and so on.
+Row 1 is that of the map whose ``slot`` is 0, and so on.
 """
 
 PERIOD_NS = 1 << 27
@@ -197,13 +206,14 @@ class Bundle:
 
     @property
     def own_maps(self) -> tuple[MapDef, ...]:
-        """What compiled code uses besides the cell's maps: ledger, hits, control."""
+        """What compiled code uses besides the cell's maps: ledger, hits, control, switch."""
         rows = 2 + max((m.slot for m in self.maps), default=-1)
-        programs = 1 + max((p.hits_row for p in self.programs), default=0)
+        programs = max(1, 1 + max((p.hits_row for p in self.programs), default=0))
         return (
             MapDef(LEDGER_FD, LEDGER, PERCPU_ARRAY, 4, 8 * len(LEDGER_FIELDS), rows),
-            MapDef(HITS_FD, "ktrace_hits", PERCPU_ARRAY, 4, 8, max(1, programs)),
+            MapDef(HITS_FD, "ktrace_hits", PERCPU_ARRAY, 4, 8, programs),
             MapDef(CONTROL_FD, "ktrace_control", ARRAY, 4, len(Control(0, 0).encode()), 1),
+            MapDef(SWITCH_FD, "ktrace_switch", ARRAY, 4, 8, programs),
         )
 
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAGIC = b"KTNB"
 HEADER = struct.Struct("<4sBBHII")
 MAX_HEAD = 16 << 20

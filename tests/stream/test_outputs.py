@@ -51,7 +51,7 @@ def collected(outputs: Outputs, **parts: Any) -> None:
         head["spans"].append([fd, -1, len(span)])
         blob += span
     for name, keys, values, stride in parts.get("maps", []):
-        head["maps"].append([name, len(values) // stride, stride, 1000])
+        head["maps"].append([name, len(values) // stride, stride, parts.get("at_ns", 1000)])
         blob += keys + values
     head["programs"] = parts.get("programs", {})
     text = parts.get("text", b"")
@@ -196,3 +196,88 @@ def test_printed_lines_are_kept_and_counted() -> None:
     collected(outputs, text=b"one\ntwo\n")
     assert outputs.text == ["one", "two"]
     assert outputs.lines_printed == 2
+
+
+def counted(**of_ring: int) -> tuple[str, bytes, bytes, int]:
+    """The ledger with these counts of the ring, and ``session`` as those of row 0."""
+    field = b.LEDGER_FIELDS.index
+    rows = [[0] * len(b.LEDGER_FIELDS) for _ in range(6 * CPUS)]
+    for name, count in of_ring.items():
+        rows[0 if name in b.SESSION_FIELDS else 4 * CPUS][field(name)] = count
+    values = b"".join(struct.pack(f"<{len(b.LEDGER_FIELDS)}Q", *row) for row in rows)
+    return b.LEDGER, struct.pack("<6I", *range(6)), values, 8 * len(b.LEDGER_FIELDS) * CPUS
+
+
+def row_of(outputs: Outputs, name: str) -> dict[str, int]:
+    return {str(k): int(v) for k, v in outputs.ledger().drop(columns="kind").loc[name].items() if v}
+
+
+def test_what_was_forgotten_counts_no_more_and_what_was_handed_out_stays() -> None:
+    outputs = make()
+    collected(
+        outputs,
+        spans=[(4, ring_record(1, b"bash") + ring_record(2, b"sh"))],
+        maps=[counted(submitted=5, dropped=3, paused=9)],
+        programs={"kprobe__f": [100, 5000, 1, 2]},
+        text=b"one\ntwo\n",
+    )
+    before, generation = outputs.frame("ring"), outputs.generation("ring")
+    outputs.forget()
+    assert before["at"].tolist() == [1, 2]
+    assert outputs.frame("ring").empty
+    assert outputs.generation("ring") != generation
+    assert outputs.ledger()["lost"].sum() == 0
+    assert outputs.ledger()["submitted"].sum() == 0
+    assert (outputs.text, outputs.ran_ns) == ([], 0)
+    collected(
+        outputs,
+        spans=[(4, ring_record(3, b"cat"))],
+        maps=[counted(submitted=7, dropped=4, paused=10)],
+        programs={"kprobe__f": [101, 5050, 1, 2]},
+        text=b"three\n",
+    )
+    assert outputs.frame("ring")["at"].tolist() == [3]
+    assert list(outputs.frame("ring")["comm"]) == ["cat"]
+    assert row_of(outputs, "ring") == {"submitted": 2, "delivered": 1, "lost": 1, "ring_full": 1}
+    assert row_of(outputs, "session") == {"lost": 1, "paused": 1}
+    assert row_of(outputs, "kprobe__f") == {"submitted": 1, "delivered": 1}
+    assert row_of(outputs, "printed") == {"submitted": 1, "delivered": 1}
+    assert outputs.ran_ns == 50
+    assert outputs.lines_after(2) == (["three"], 3)
+    assert before["at"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("sent", [3, 1])
+def test_a_record_that_was_under_way_counts_where_it_arrives(sent: int) -> None:
+    # At the reset a program had sent a record and not counted it yet, or counted one that had not come.
+    outputs = make()
+    two = ring_record(1, b"a") + ring_record(2, b"b")
+    collected(outputs, spans=[(4, two)], maps=[counted(submitted=sent)])
+    outputs.forget()
+    came = max(0, sent - 2)
+    collected(outputs, spans=[(4, ring_record(3, b"c") * came)], maps=[counted(submitted=2 + came)])
+    expected = {"submitted": came, "delivered": came} if came else {}
+    assert row_of(outputs, "ring") == expected
+
+
+def test_forgetting_twice_is_forgetting_what_came_between() -> None:
+    outputs = make()
+    for total in (1, 2, 3):
+        collected(
+            outputs,
+            spans=[(4, ring_record(total, b"a"))],
+            maps=[counted(submitted=2 * total, dropped=total)],
+            programs={"kprobe__f": [10 * total, 100, 0, 0]},
+        )
+        assert row_of(outputs, "ring") == {"submitted": 2, "delivered": 1, "lost": 1, "ring_full": 1}
+        assert outputs.programs["kprobe__f"].hits == 10
+        outputs.forget()
+
+
+def test_a_map_over_time_begins_anew() -> None:
+    outputs = make()
+    for at_ns in (10**9, 3 * 10**9, 5 * 10**9):
+        collected(outputs, maps=[("calls", struct.pack("<I", 1), struct.pack("<Q", at_ns), 8)], at_ns=at_ns)
+    assert len(outputs.history("calls", 0)[0]) == 3
+    outputs.forget()
+    assert len(outputs.history("calls", 0)[0]) == 1

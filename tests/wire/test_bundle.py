@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktrace_nb.wire.bundle import (
+    FORMAT,
     AttachPoint,
     Bundle,
     GraphDef,
@@ -67,14 +68,21 @@ def test_a_bundle_cut_short_is_a_wire_error(bundle: Bundle, data: st.DataObject)
 
 
 def test_a_field_of_another_type_is_refused() -> None:
-    head = {"format": 1, "maps": [{"fd": "1"}], "programs": [], "attach": [], "btf": [0, 0]}
+    head = {"format": FORMAT, "maps": [{"fd": "1"}], "programs": [], "attach": [], "btf": [0, 0]}
     text = json.dumps(head).encode()
     with pytest.raises(WireError, match="MapDef"):
         decode_bundle(struct.pack("<I", len(text)) + text)
 
 
 def test_a_graph_with_a_field_of_another_type_is_refused() -> None:
-    head = {"format": 1, "maps": [], "programs": [], "attach": [], "btf": [0, 0], "graph": {"functions": 1}}
+    head = {
+        "format": FORMAT,
+        "maps": [],
+        "programs": [],
+        "attach": [],
+        "btf": [0, 0],
+        "graph": {"functions": 1},
+    }
     text = json.dumps(head).encode()
     with pytest.raises(WireError, match=r"GraphDef\.functions"):
         decode_bundle(struct.pack("<I", len(text)) + text)

@@ -10,6 +10,7 @@ from ktrace_nb.wire.frames import (
     EVENT,
     HEADER,
     MAGIC,
+    PROTOCOL_VERSION,
     REPLY,
     REQUEST,
     ChannelClosed,
@@ -61,4 +62,4 @@ def test_another_version_is_named() -> None:
 
 def test_a_length_beyond_reason_is_refused_before_it_is_read() -> None:
     with pytest.raises(WireError, match="malformed"):
-        read_message(reader(HEADER.pack(MAGIC, 1, REQUEST, 0, 1 << 31, 0)))
+        read_message(reader(HEADER.pack(MAGIC, PROTOCOL_VERSION, REQUEST, 0, 1 << 31, 0)))

@@ -4,8 +4,8 @@ Four things of bcc are mended on the way, each by an edit that keeps its line:
 
 * ``table.increment()`` loses counts when CPUs collide, and does nothing for
   absent keys of per-CPU and LRU hashes; here it is atomic and always counts.
-* Every program counts its hits, behind the guard that ``-x PID`` and ``--max-cpu``
-  put in front.
+* Every program counts its hits, behind a guard: it may be switched off, and ``-x PID``
+  and ``--max-cpu`` leave hits out.
 * Reads that may fail or cut a string are counted where they do.
 * Programs are attached by their names, as bcc does for most of its prefixes,
   and by ``--attach`` for the rest.
@@ -215,16 +215,14 @@ def _reading(cell: CCell) -> Iterator[Edit]:
 
 
 def _beginnings(programs: list[Function], pid: int | None, throttled: bool) -> Iterator[Edit]:
-    conditions = []
-    if pid is not None:
-        conditions.append(f"bpf_get_current_pid_tgid() >> 32 != {pid}")
-    if throttled:
-        conditions.append("ktrace_skip_()")
-    guard = f" if ({' || '.join(conditions)}) return 0;" if conditions else ""
+    others = [f"bpf_get_current_pid_tgid() >> 32 != {pid}"] if pid is not None else []
+    skipped = ["ktrace_skip_()"] if throttled else []
     rows = {name: row for row, name in enumerate(dict.fromkeys(f.name for f in programs))}
     for function in programs:
+        row = rows[function.name]
+        conditions = [*others, f"ktrace_off_({row})", *skipped]
         here = Span(function.body, function.body)
-        yield Edit(here, f"{guard} ktrace_hit_({rows[function.name]});")
+        yield Edit(here, f" if ({' || '.join(conditions)}) return 0; ktrace_hit_({row});")
 
 
 # --- outputs --------------------------------------------------------------------------

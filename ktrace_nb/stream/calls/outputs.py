@@ -78,9 +78,12 @@ class WalkOutputs(Outputs):
             arguments=self.walk.has_values,
             completed=self.walk.focus.completed,
         )
+        self._generation = 0
         self._graph = GraphDecoder(self.walk.functions) if self.walk.means == ir.GRAPH else None
         longer_ns = self.walk.focus.longer_ns
         self._longer = Longer(longer_ns) if self._graph is not None and longer_ns else None
+        self._graph_before = (0, 0)
+        """Events lost and calls too deep when everything was forgotten last."""
         self._early: list[NDArray[Any]] = []
         """Of threads, that came before the calls of their time."""
         self._handed_ns = 0
@@ -133,10 +136,7 @@ class WalkOutputs(Outputs):
             at_ns: When recording stopped, ``CLOCK_MONOTONIC``.
         """
         with self._lock:
-            if self._graph is not None:
-                self._add_graph(self._graph.flush(), last=True)
-            if self._longer is not None:
-                self._longer.finish()
+            self._flush()
             self.store.finish(at_ns)
 
     def _read_span(self, definition: b.MapDef, span: memoryview) -> None:
@@ -176,6 +176,60 @@ class WalkOutputs(Outputs):
         self._early = [early[count:]]
         merged = merged[np.argsort(merged["at"], kind="stable")]
         self.store.add(self._longer.add(merged) if self._longer else merged)
+
+    # --- pause and reset ---------------------------------------------------------------------
+
+    @property
+    def emptied(self) -> list[str]:
+        """What programs keep of open calls; which processes and object are followed stays."""
+        return [name for name in (ir.THREADS, ir.OPEN) if name in self._maps]
+
+    @property
+    def switches(self) -> Mapping[str, tuple[int, ...]]:
+        """Programs at functions, all together; those that tell of threads stay on."""
+        return {name: (ir.SWITCH_ROW,) for name in self._rows if name not in ir.THREAD_PROGRAMS}
+
+    def cut(self, at_ns: int) -> None:
+        """What went on for a while is not known: calls that are open did not return in it.
+
+        Args:
+            at_ns: Until when, ``CLOCK_MONOTONIC``.
+        """
+        with self._lock:
+            self._flush()
+            self.store.cut(at_ns)
+
+    def _flush(self) -> None:
+        """Give out what waits for others; there are none."""
+        if self._graph is not None:
+            self._add_graph(self._graph.flush(), last=True)
+        if self._longer is not None:
+            self._longer.finish()
+
+    def _forget(self) -> None:
+        self._flush()
+        super()._forget()
+        old = self.store
+        self._generation = self.generation(CALLS) + 1
+        self.store = CallStore(
+            old.functions,
+            old.values,
+            arguments=old.has_arguments,
+            completed=self.walk.focus.completed,
+            roster=old.roster,
+        )
+        if self._graph is not None:
+            self._graph_before = max(self._graph.lost, self._graph.gaps), self._graph.too_deep
+        if self._longer is not None:
+            self._longer = Longer(self.walk.focus.longer_ns)
+        self._arrived = self._discarded = self._unread = 0
+        self._last_feed = None
+        self._writer = writer(self._form, self.store)
+        self._lines = iter(())
+        self._in_order = []
+
+    def _came(self, name: str) -> int | None:
+        return self._arrived + self._discarded if name == ir.RING else None
 
     # --- names -------------------------------------------------------------------------------
 
@@ -227,7 +281,7 @@ class WalkOutputs(Outputs):
 
     def generation(self, name: str) -> int:
         """Changes whenever the frame may have."""
-        return len(self._left_out) if name == LEFT_OUT else self.store.generation
+        return len(self._left_out) if name == LEFT_OUT else self._generation + self.store.generation
 
     def snapshot_ns(self, name: str) -> int:
         """0: no frame is that of a map."""
@@ -333,8 +387,9 @@ class WalkOutputs(Outputs):
             losses["no_return"] += self._longer.no_return
             losses["unmatched"] += self._longer.unmatched
         if self._graph is not None:
-            losses["ring_full"] = max(self._graph.lost, self._graph.gaps)
-            losses["too_deep"] = self._graph.too_deep
+            lost, too_deep = self._graph_before
+            losses["ring_full"] = max(self._graph.lost, self._graph.gaps) - lost
+            losses["too_deep"] = self._graph.too_deep - too_deep
         return [Entry(CALLS, "calls", counts.calls, store.calls.rows, losses=losses), *found]
 
     def entries_of(self, name: str) -> list[Entry]:

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ktrace_nb.errors import LoadError, RemoteError
-from ktrace_nb.ir.calls import GRAPH, SWITCH, TRACKED, LeftOut, Walk
+from ktrace_nb.ir.calls import GRAPH, TRACKED, LeftOut, Walk
 from ktrace_nb.stream.calls.listing import descendants, parse_listing
 from ktrace_nb.stream.calls.outputs import WalkOutputs
+from ktrace_nb.wire import bundle as b
 from ktrace_nb.wire.frames import Call
 
 
@@ -69,7 +70,7 @@ class WalkRun:
         if self.walk.focus.tracked and processes:
             since_ns = self._track_families(processes) or since_ns
         self.outputs.add_threads(bytes(self._call("threads").blob))
-        return self._switch(on=True) or since_ns
+        return self._switch(b.ON) or since_ns
 
     def _track_families(self, processes: Sequence[int]) -> int:
         """Track processes and all that come from them; gives since when the last of them is, 0 if unknown.
@@ -110,16 +111,29 @@ class WalkRun:
         return int(reply.head["monotonic_ns"])
 
     def hold(self) -> None:
-        """Record nothing more: what is under way is about to be seen by halves."""
-        self._switch(on=False)
+        """Record nothing: functions are attached and let go one by one, calls would be seen by halves."""
+        self._switch(b.SILENT)
 
-    def _switch(self, *, on: bool) -> int:
+    def _switch(self, word: int) -> int:
         """Have programs record or not; gives when that was, 0 where it is not in their hands."""
-        if self.walk.means != GRAPH:
-            entry = struct.pack("<IQ", 0, on)
-            reply = self._call("change", entry, session=self._session, steps=[["update", SWITCH, 1]])
-            return int(reply.head["monotonic_ns"])
-        return 0
+        rows = sorted({row for both in self.outputs.switches.values() for row in both})
+        if not rows:
+            return 0
+        reply = self._call("switch", session=self._session, rows=[[row, word] for row in rows])
+        return int(reply.head["monotonic_ns"])
+
+    def resume(self, at_ns: int) -> None:
+        """Begin again with no call open: what went on during a pause is not known.
+
+        Args:
+            at_ns: When it ended, ``CLOCK_MONOTONIC``.
+
+        Raises:
+            TargetError: The target is out of reach.
+        """
+        if open_calls := self.outputs.emptied:
+            self._call("clear", session=self._session, maps=open_calls)
+        self.outputs.cut(at_ns)
 
     def finish(self, at_ns: int) -> None:
         """Nothing comes any more: calls that are open stay so."""

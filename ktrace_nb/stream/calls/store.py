@@ -56,6 +56,7 @@ class CallStore:
         arguments: Whether arguments are recorded too, not results alone.
         completed: Whether calls are sent when they are over, see :attr:`ktrace_nb.ir.calls.Focus.completed`.
         keep_calls: How many are kept.
+        roster: Threads that are known.
     """
 
     def __init__(
@@ -66,10 +67,11 @@ class CallStore:
         arguments: bool = True,
         completed: bool = False,
         keep_calls: int = KEEP_CALLS,
+        roster: Roster | None = None,
     ) -> None:
         self.functions = list(functions)
         self.values = values
-        self.roster = Roster()
+        self.roster = roster or Roster()
         self.counts = Counts()
         self.generation = 0
         """Changes whenever a frame may have."""
@@ -208,6 +210,20 @@ class CallStore:
         closings.add(np.full(len(rows), at), rows, np.arange(len(rows)))
         self._close(rows, THREAD_ENDED)
         self._open = self._open.chosen(~mine)
+
+    def cut(self, at_ns: int) -> None:
+        """Nothing is known of what went on for a while: calls that are open did not return in it.
+
+        Args:
+            at_ns: Until when, ``CLOCK_MONOTONIC``.
+        """
+        rows = self._open.row[self._open.row < self.calls.rows]
+        closings = Closings()
+        closings.add(np.zeros(len(rows), np.int64), rows, self.calls["depth"][rows].astype(np.int64))
+        self._close(self._open.row, NO_RETURN)
+        self._open = Open.none()
+        self._steps.append(np.array([at_ns], np.uint64), NO_STEPS, closings, self.calls)
+        self.generation += 1
 
     def finish(self, at_ns: int) -> None:
         """No more will come; calls that are open stay so.

@@ -157,6 +157,10 @@ class Stacks:
         self._read = read
         self._known: dict[int, tuple[int, ...]] = {}
 
+    def forget(self) -> None:
+        """The map is empty: what was known of numbers is of others from now on."""
+        self._known.clear()
+
     def __call__(self, number: int) -> Sequence[int]:
         """The addresses, the innermost first; none if the stack could not be kept."""
         if number < 0:

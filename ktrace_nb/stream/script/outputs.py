@@ -82,6 +82,12 @@ class ScriptOutputs(Outputs):
             for number, name in enumerate(remote.codec.bucket_maps):
                 self._map_titles[name] = histogram_name(remote.variable, number)
         self.programs = {self._titles.get(p.name, p.name): ProgramCounts(0, 0, 0, 0) for p in bundle.programs}
+        self._pairs = [
+            (self._titles[h.handler.entry_function], self._titles[h.handler.function])
+            for h in placed.kernel_handlers
+            if h.entry
+        ]
+        self._has_stacks = layout.STACKS in self._maps
 
     # --- in --------------------------------------------------------------------------------
 
@@ -89,7 +95,7 @@ class ScriptOutputs(Outputs):
         self.spans.append(bytes(span))
 
     def _read_programs(self, counts: Mapping[str, list[int]]) -> None:
-        self.programs.update({self._titles.get(n, n): ProgramCounts(*c) for n, c in counts.items()})
+        super()._read_programs({self._titles.get(name, name): numbers for name, numbers in counts.items()})
 
     def show_lines(self) -> None:
         """Make what was printed since the last time part of the text, whole lines at a time."""
@@ -110,6 +116,20 @@ class ScriptOutputs(Outputs):
         """The newest of every map."""
         with self._lock:
             return dict(self._snapshots)
+
+    def forget(self) -> None:
+        """Begin anew; of the globals the script itself sees to that."""
+        with self.changing:
+            self.show_lines()
+            self.sink.forget()
+            for site in self.sites.values():
+                site.forget()
+            super().forget()
+            self.arrived = self.discarded = self.unread = self.left = self.strings_cut = 0
+            self.runs += 1
+
+    def _came(self, name: str) -> int | None:
+        return self.arrived + self.discarded if name == layout.RECORDS else None
 
     # --- names -------------------------------------------------------------------------------
 
@@ -133,6 +153,22 @@ class ScriptOutputs(Outputs):
         """Maps to be collected, the ledger included."""
         return [*(name for remote in self._remotes.values() for name in remote.codec.maps), b.LEDGER]
 
+    @property
+    def emptied(self) -> list[str]:
+        """Maps of globals, and stacks; what programs put aside where a function is entered stays."""
+        maps = [name for remote in self._remotes.values() for name in remote.codec.maps]
+        return [*maps, layout.STACKS] if self._has_stacks else maps
+
+    @property
+    def switches(self) -> Mapping[str, tuple[int, ...]]:
+        """Probes by what the script calls them; where a function is entered and left, both or none."""
+        rows = {self._titles.get(name, name): row for name, row in self._rows.items()}
+        found: dict[str, tuple[int, ...]] = {name: (row,) for name, row in rows.items() if row >= 0}
+        for pair in self._pairs:
+            both = tuple(rows[name] for name in pair if name in found)
+            found.update({name: both for name in pair if name in found})
+        return found
+
     def kind(self, name: str) -> str:
         """``histogram``, ``events`` or ``map``."""
         return "histogram" if name in self._histograms else "events" if name in self._tables else "map"
@@ -150,7 +186,7 @@ class ScriptOutputs(Outputs):
     def generation(self, name: str) -> int:
         """Changes whenever the frame may have."""
         if name in self._tables:
-            return self._tables[name].arrived
+            return self._tables[name].generation
         return self.runs + self.snapshot_ns(name)
 
     def snapshot_ns(self, name: str) -> int:
@@ -206,6 +242,10 @@ class ScriptOutputs(Outputs):
     def history(self, name: str, since_ns: int) -> tuple[pd.DataFrame, float]:
         """A global over time, and the seconds between its moments."""
         return super().history(layout.map_name(name), since_ns)
+
+    def moments(self, name: str, after_ns: int, now_ns: int) -> list[tuple[int, pd.DataFrame]]:
+        """A global as it stands; what it was before is not kept."""
+        return [(now_ns, self.frame(name))] if now_ns > after_ns else []
 
     # --- the ledger ----------------------------------------------------------------------------
 

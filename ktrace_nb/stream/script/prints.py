@@ -76,6 +76,10 @@ class TextSink:
             self.printed += 1
             self._open, self._is_ended = [], False
 
+    def forget(self) -> None:
+        """Begin anew; the count of lines goes on."""
+        self.lines, self._open = [], []
+
     def text(self) -> str:
         """All that is kept."""
         whole = "".join(line + "\n" for line in self.lines)
@@ -94,12 +98,26 @@ class Site:
     def __init__(self, name: str, columns: Sequence[str], texts: Sequence[bool]) -> None:
         self.name = name
         self.columns = tuple(columns)
+        self._texts = tuple(texts)
+        self._before = -1
+        self._begin()
+
+    def _begin(self) -> None:
         self.arrived = 0
         """Rows that were printed."""
-        self._texts = tuple(texts)
         self._rows: list[Values] = []
-        self._chunks: list[list[NDArray[Any]]] = [[] for _ in columns]
-        self._codes: list[dict[str, int]] = [{} for _ in columns]
+        self._chunks: list[list[NDArray[Any]]] = [[] for _ in self.columns]
+        self._codes: list[dict[str, int]] = [{} for _ in self.columns]
+
+    @property
+    def generation(self) -> int:
+        """Changes with every row, and when they are forgotten."""
+        return self._before + 1 + self.arrived
+
+    def forget(self) -> None:
+        """Begin anew; what was handed out stays as it is."""
+        self._before += self.arrived + 1
+        self._begin()
 
     def add(self, values: Values) -> None:
         """Append a row."""

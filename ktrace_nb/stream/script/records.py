@@ -89,6 +89,10 @@ class RecordReader:
         self.unread = 0
         """Records of an unknown number or of the wrong size."""
 
+    def forget(self) -> None:
+        """Count from zero."""
+        self.arrived = self.discarded = self.unread = 0
+
     def read(self, span: bytes) -> Iterator[Arrived | Failed | Exited]:
         """The records of a span, in order.
 

@@ -46,6 +46,10 @@ class Remote:
         self._counts: dict[Key, int] = {}
         self._gone: list[Key] = []
 
+    def forget(self) -> None:
+        """Begin anew: the maps are empty."""
+        self._base, self._kernel, self._seen, self._counts, self._gone = {}, {}, {}, {}, []
+
     # --- before a handler --------------------------------------------------------------------
 
     def look(self, snapshots: Mapping[str, MapSnapshot]) -> Entries:

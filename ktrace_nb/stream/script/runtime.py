@@ -96,7 +96,7 @@ class ScriptRun:
         self._has_stacks = any(output.name == layout.STACKS for output in program.outputs)
         self._names: dict[tuple[str, int], str] = {}
         self._held = self._hold_globals(placed)
-        own = {g.name: store_of(g, self._limits.max_map_entries) for g in placed.user_globals}
+        self._own = own = {g.name: store_of(g, self._limits.max_map_entries) for g in placed.user_globals}
         uses = {h.number: uses_of(h.body, placed.user_functions) for h in placed.user_handlers}
         record_uses = {r.number: uses_of(r.body, placed.user_functions) for r in placed.records}
         written = frozenset[str]().union(*(u.written for u in (*uses.values(), *record_uses.values())))
@@ -109,7 +109,7 @@ class ScriptRun:
             written,
             every_s=every_s,
         )
-        stacks = Stacks(self._stacks_snapshot)
+        self._stacks = stacks = Stacks(self._stacks_snapshot)
         symbols = TargetNames(facts.symbols, stacks=stacks, user_stacks=stacks, system_calls=NAMES)
         self._environment = SessionEnvironment(
             self._limits, symbols, port, self.outputs.sink, self.outputs.sites, self._warned
@@ -137,6 +137,7 @@ class ScriptRun:
         self._handlers = handlers
         self._reader = RecordReader(placed.records, self._name_of)
         self._timers = Timers((), 0)
+        self._paused_ns: int | None = None
         self._target_pid = 0
         self._offset_ns = 0
         self._errors = 0
@@ -175,7 +176,7 @@ class ScriptRun:
         """
         self._offset_ns = self._environment.set_clock()
         self._environment.target_pid = self._target_pid = target_pid
-        first = [change for held in self._held.values() for change in held.remote.first_value()]
+        first = self._first_values()
         # Probes are attached one by one: until all are, none of them does anything.
         self._port.change([*self._state(stopping=True), *first])
         with self.outputs.changing:
@@ -183,6 +184,9 @@ class ScriptRun:
                 if not self.ending:
                     self._run(self._tasks[handler.number])
         self._target_pid = self._environment.target_pid
+
+    def _first_values(self) -> list[Change]:
+        return [change for held in self._held.values() for change in held.remote.first_value()]
 
     def release(self) -> None:
         """Let events count from now on, all of them at once; everything is attached."""
@@ -193,22 +197,26 @@ class ScriptRun:
         """Run what has come since, then the timers that are due."""
         self.run_records()
         self._answer()
+        if self._paused_ns is None:
+            self._run_timers()
+        skipped = sum(counts.recursion for counts in self.outputs.programs.values())
+        if skipped > self._limits.max_skipped and not self.ending:
+            self._fail("Skipped too many probes, check MAXSKIPPED", None)
+
+    def _run_timers(self) -> None:
         with self.outputs.changing:
             for handler in self._timers.due(self._port.monotonic_ns()):
                 if not self.ending:
                     self._run(self._tasks[handler.number])
             self._environment.put_out_commands()
             self._changed()
-        skipped = sum(counts.recursion for counts in self.outputs.programs.values())
-        if skipped > self._limits.max_skipped and not self.ending:
-            self._fail("Skipped too many probes, check MAXSKIPPED", None)
 
     @property
     def idle_s(self) -> float:
         """Seconds until there is something to do without the kernel."""
         if not self._asked.empty():
             return 0.0
-        due = self._timers.next_ns
+        due = self._timers.next_ns if self._paused_ns is None else None
         return float("inf") if due is None else max(0.0, (due - self._port.monotonic_ns()) / 1e9)
 
     def run_records(self) -> None:
@@ -279,6 +287,40 @@ class ScriptRun:
         self._environment.reply = ""
         self._run(self._tasks[handler.number])
         return self._environment.reply
+
+    # --- controls ------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Have timers wait, and what commands print; the kernel's part is held by its switch."""
+        if self._paused_ns is None:
+            self._paused_ns = self._port.monotonic_ns()
+
+    def resume(self) -> None:
+        """Have timers go on where they were."""
+        if self._paused_ns is not None:
+            self._timers.put_off(self._port.monotonic_ns() - self._paused_ns)
+            self._paused_ns = None
+
+    def begin_anew(self) -> None:
+        """Give globals their first values; the kernel's part is off, and its maps are empty.
+
+        ``begin`` handlers do not run again, and timers go on as they were.
+
+        Raises:
+            TargetError: The target is out of reach.
+        """
+        self._port.change(self._first_values())
+        self._port.collect(self.outputs.map_names)
+        with self.outputs.changing:
+            for store in self._own.values():
+                store.entries = {}
+            for held in self._held.values():
+                held.remote.forget()
+                held.copy.entries = {}
+            self._stacks.forget()
+            self.outputs.forget()
+            self._reader.forget()
+            self._environment.cut.cuts = 0
 
     def hold(self) -> None:
         """Have the kernel's part do nothing more; what it has done stays."""

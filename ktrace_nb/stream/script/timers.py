@@ -37,6 +37,12 @@ class Timers:
         spread = handler.randomize_ns
         return max(1, handler.period_ns + (self._random.randint(-spread, spread) if spread else 0))
 
+    def put_off(self, by_ns: int) -> None:
+        """Have every timer wait so much longer."""
+        self._start_ns += by_ns
+        for clock in self._clocks:
+            clock.due_ns += by_ns
+
     @property
     def next_ns(self) -> int | None:
         """When the next one is due; None without timers."""

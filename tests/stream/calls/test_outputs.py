@@ -17,6 +17,7 @@ from ktrace_nb.kernel.btf_format import Kind
 from ktrace_nb.kernel.facts import KernelFacts
 from ktrace_nb.source import Edited, Source
 from ktrace_nb.stream.calls import outputs as calls_outputs
+from ktrace_nb.stream.calls.feed import ENTERED, RETURNED, UNSEEN
 from ktrace_nb.stream.calls.outputs import WalkOutputs
 from ktrace_nb.wire import bundle as b
 from tests.facts_kit import StoredFacts
@@ -38,7 +39,7 @@ class Types(StoredFacts):
         super().__init__({"btf": w.blob()})
 
 
-def make(walk: Walk, **options: Any) -> WalkOutputs:
+def make(walk: Walk, programs: tuple[b.ProgramDef, ...] = (), **options: Any) -> WalkOutputs:
     maps = (
         b.MapDef(4, ir.RING, b.RINGBUF, 0, 0, 4096, slot=0, role="ring"),
         b.MapDef(5, ir.OPEN, b.HASH, 8, 8, 100, slot=1),
@@ -50,7 +51,7 @@ def make(walk: Walk, **options: Any) -> WalkOutputs:
     source = Source("")
     program = Program(source, Edited(source, []), (), (), walk=walk)
     facts = KernelFacts(Types(), release="6.12", machine="x86_64", cpus=CPUS)
-    return WalkOutputs(b.Bundle(maps, (), points), program, facts, **options)
+    return WalkOutputs(b.Bundle(maps, programs, points), program, facts, **options)
 
 
 def ring_span(records: NDArray[Any]) -> bytes:
@@ -316,3 +317,51 @@ def test_calls_that_took_long_are_chosen_and_the_others_counted() -> None:
     outputs.finish(9000)
     assert outputs.frame("calls")["duration_ns"].tolist() == [30]
     assert list(outputs.ledger().loc["calls", ["no_return", "unmatched"]]) == [1, 1]
+
+
+def test_a_call_that_was_open_when_nobody_looked_is_never_the_one_that_returns() -> None:
+    outputs = make(WALK)
+    outputs.add_threads(b"7 7 1 ls\n")
+    collected(outputs, ring_span(written("7 in a 100\n7 in b 50")))
+    outputs.cut(5000)
+    # In the meantime both returned and were called again, at the same places of the stack.
+    collected(outputs, ring_span(written("7 out b 50\n7 out a 100\n7 in a 100\n7 out a 100")))
+    calls = outputs.frame("calls")
+    assert calls["state"].tolist() == ["no return", "no return", "returned"]
+    counts = outputs.store.counts
+    assert (counts.no_return, counts.unmatched, counts.open) == (2, 2, 0)
+    steps = outputs.store.steps(0, outputs.store.count())
+    # Two entries, their ends unseen, the inner first; then the call that was seen whole.
+    assert steps.call.tolist() == [0, 1, 1, 0, 2, 2]
+    assert steps.kind.tolist() == [ENTERED, ENTERED, UNSEEN, UNSEEN, ENTERED, RETURNED]
+
+
+def test_a_walk_that_forgets_keeps_the_threads_it_knows() -> None:
+    outputs = make(WALK)
+    outputs.add_threads(b"7 7 1 ls\n8 8 1 cat\n")
+    batch = written(CASE)
+    collected(outputs, ring_span(batch[:3]), submitted=4, dropped=1)
+    before, feed, generation = outputs.frame("calls"), outputs.feed, outputs.generation("calls")
+    outputs.forget()
+    assert outputs.frame("calls").empty and outputs.generation("calls") != generation
+    assert outputs.printed() == ""
+    assert outputs.ledger().drop(columns="kind").to_numpy().sum() == 0
+    collected(outputs, ring_span(batch[3:]), submitted=10, dropped=2)
+    calls = outputs.frame("calls")
+    # What thread 7 was in has returned; of thread 8 there are two calls.
+    assert calls["comm"].astype(str).tolist() == ["cat", "cat"]
+    ledger = outputs.ledger()
+    records = ledger.loc["records"]
+    assert list(records[["submitted", "delivered", "ring_full"]]) == [6, 5, 1]
+    assert ledger.loc["calls", "unmatched"] == 2
+    assert before["state"].tolist() == ["open", "returned"]
+    assert feed.count() == 3 and outputs.feed is not feed
+
+
+def test_programs_at_functions_are_switched_together_and_those_of_threads_never() -> None:
+    rows = {"calls_entry_0": 0, "calls_return_0": 1, "calls_entry_1": 2, "calls_return_1": 3, "calls_fork": 4}
+    programs = tuple(b.ProgramDef(name, b.TRACING, "GPL", b"", hits_row=row) for name, row in rows.items())
+    outputs = make(WALK, programs=programs)
+    # One word for all: there is no moment at which only some record.
+    at_functions = [name for name in rows if name != "calls_fork"]
+    assert outputs.switches == dict.fromkeys(at_functions, (0,))

@@ -186,3 +186,53 @@ def test_a_string_that_is_a_number_in_the_kernel_finds_its_way_back() -> None:
     entries = codec.decode({"g_a": MapSnapshot(struct.pack("<q", 77), struct.pack("<q", 3), 8, 1)})
     assert entries == {("f77",): 3}
     assert codec.encode_key(("f77",)) == struct.pack("<q", 77)
+
+
+def emptied(kernel: PlayedKernel) -> None:
+    """What the agent does before a script begins anew."""
+    for name in kernel.run.outputs.emptied:
+        is_array = bytes(4) in kernel.maps[name]
+        kernel.maps[name] = {bytes(4): bytes(8)} if is_array else {}
+
+
+def test_what_a_handler_had_set_is_forgotten_on_both_sides() -> None:
+    target = ir.Element("counts", (Number(7),))
+    kernel = played(added(COUNTS), ir.Evaluate(ir.Assign(target, "", Number(100))))
+    kernel.add("counts", (7,), 5)
+    tick(kernel)
+    kernel.add("counts", (8,), 3)
+    emptied(kernel)
+    kernel.run.begin_anew()
+    assert shown(kernel) == {}
+    kernel.add("counts", (7,), 2)
+    assert shown(kernel) == {7: 2}
+
+
+def test_a_number_in_the_kernel_gets_its_first_value_again() -> None:
+    kernel = played(changed(TOTAL), ir.Evaluate(ir.Assign(ir.Global("total"), "", Number(77))))
+    tick(kernel)
+    assert shown(kernel) == {0: 77}
+    emptied(kernel)
+    kernel.run.begin_anew()
+    assert shown(kernel) == {0: 5}
+
+
+def test_a_timer_of_a_paused_script_waits() -> None:
+    counter = ir.GlobalVariable(name="ticks", type=Type.LONG, initial=0)
+    often = ir.Handler(
+        number=1,
+        event=Event.TIMER,
+        name="timer.ns(1)",
+        body=(ir.Evaluate(ir.Assign(ir.Global("ticks"), "", Number(1))),),
+        period_ns=1,
+    )
+    kernel = PlayedKernel(placed([often], user_globals=[counter]))
+    kernel.run.begin(0)
+    kernel.run.release()
+    kernel.run.pause()
+    kernel.run.run()
+    assert kernel.run.idle_s == float("inf")
+    assert kernel.run.outputs.frame("ticks")["value"].tolist() == [0]
+    kernel.run.resume()
+    kernel.run.run()
+    assert kernel.run.outputs.frame("ticks")["value"].tolist() == [1]

@@ -56,3 +56,11 @@ def test_without_timers_nothing_is_ever_due() -> None:
     timers = Timers([Handler(number=1, event=Event.BEGIN, name="begin", body=())], 0)
     assert timers.next_ns is None
     assert due(timers, 1e6) == []
+
+
+def test_timers_that_were_put_off_go_on_where_they_were() -> None:
+    timers = Timers([timer(1, 100)], 0)
+    assert due(timers, 130) == [1]
+    timers.put_off(1000 * MS)
+    assert timers.next_ns == 1200 * MS
+    assert [due(timers, at) for at in (1199, 1200, 1299, 1300)] == [[], [1], [], [1]]
