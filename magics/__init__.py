@@ -16,11 +16,15 @@ def load(shell: InteractiveShell) -> None:
     from ktrace_nb.magics.bodiless import register as register_bodiless
     from ktrace_nb.magics.cell import KTraceMagics
     from ktrace_nb.magics.completion import register
+    from ktrace_nb.magics.snapshot_picture import snapshot_picture
     from ktrace_nb.magics.source import picture
     from ktrace_nb.session import Session
+    from ktrace_nb.snapshots import Snapshot
 
     shell.register_magics(KTraceMagics)
     register(shell)
     register_bodiless(shell)
     assert shell.display_formatter is not None
-    shell.display_formatter.mimebundle_formatter.for_type(Session, lambda session, **_: picture(session))
+    formatter = shell.display_formatter.mimebundle_formatter
+    formatter.for_type(Session, lambda session, **_: picture(session))
+    formatter.for_type(Snapshot, lambda snapshot, **_: snapshot_picture(snapshot))

@@ -19,12 +19,12 @@ from ktrace_nb.magics import pieces, sessions
 from ktrace_nb.magics.brief import brief_errors
 from ktrace_nb.magics.commands import COMMANDS
 from ktrace_nb.magics.options import ktrace_arguments, parse_line
-from ktrace_nb.magics.source import SessionSource, check_view
+from ktrace_nb.magics.showing import show_session
+from ktrace_nb.magics.source import check_view
 from ktrace_nb.progress import bars
 from ktrace_nb.show import check_stage, show, show_program
 from ktrace_nb.source import Source
 from ktrace_nb.targets.base import get_target
-from ktrace_nb.widgets import show as show_panel
 
 
 @magics_class
@@ -118,14 +118,14 @@ class KTraceMagics(Magics):
         check_view(args.view, calls=bool(options.calls))
         with bars() as progress:
             session = engine.start(source, options, progress=progress)
-        entry = sessions.add(session)
+        variable = args.variable or args.name
+        sessions.add(session, variable)
         assert self.shell is not None
-        self.shell.user_ns[args.variable or args.name] = session
+        self.shell.user_ns[variable] = session
         for note in session.notes:
             print(note)
         if args.view != "none":
-            entry.panel = panel = show_panel(SessionSource(session, args.view))
-            session.when_over(panel.finish)
+            show_session(session, args.view, big=args.big)
 
     def _options(self, source: Source, args: argparse.Namespace) -> Options:
         return options_of(args, name=args.name, target=self.target, language=language_of(source.text))

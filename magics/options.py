@@ -23,6 +23,7 @@ _ARGUMENTS: tuple[Argument, ...] = (
     *CELL_ARGUMENTS,
     *WALK_ARGUMENTS,
     (("--view",), {"choices": VIEWS, "default": "auto", "help": "what to show (default: auto)"}),
+    (("--big",), {"action": "store_true", "help": "to be read from the last row of a lecture hall"}),
     SHOW_ARGUMENT,
     (("-o",), {"dest": "variable", "metavar": "VAR", "help": "bind the session to this variable instead"}),
     (("-e",), {"dest": "code", "metavar": "CODE", "help": "the program itself, for %%ktrace on one line"}),

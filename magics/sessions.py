@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pandas as pd
@@ -27,16 +27,22 @@ class Entry:
     """A session and what shows it."""
 
     session: Session
-    panel: Closable | None = None
+    variable: str
+    """What the notebook calls it."""
+    panels: list[Closable] = field(default_factory=list)
 
 
 _entries: dict[str, Entry] = {}
 
 
-def add(session: Session) -> Entry:
-    """Keep a session; it replaces an older one of its name, see :func:`retire`."""
-    entry = _entries[session.name] = Entry(session)
-    return entry
+def add(session: Session, variable: str) -> None:
+    """Keep a session; it replaces an older one of its name, see :func:`retire`.
+
+    Args:
+        session: Which.
+        variable: What the notebook calls it.
+    """
+    _entries[session.name] = Entry(session, variable)
 
 
 def retire(name: str) -> None:
@@ -49,8 +55,14 @@ def retire(name: str) -> None:
             entry.session.stop()
     except TargetError:
         pass  # its target is gone, and so is everything that was attached
-    if entry.panel is not None:
-        entry.panel.close()
+    for panel in entry.panels:
+        panel.close()
+
+
+def entry_of(session: Session) -> Entry | None:
+    """What is kept of a session, None if it was replaced."""
+    entry = _entries.get(session.name)
+    return entry if entry is not None and entry.session is session else None
 
 
 def stop(names: list[str]) -> list[Session]:

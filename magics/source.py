@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from threading import Thread
+from typing import cast
 
-import pandas as pd
-
-from ktrace_nb.errors import OptionError
+from ktrace_nb.errors import KTraceError, OptionError
+from ktrace_nb.magics.followed import followed
+from ktrace_nb.magics.session_views import TABLE_ROWS, SessionViews
 from ktrace_nb.magics.walk_views import WALK_VIEWS, WalkViews
 from ktrace_nb.session import Session
 from ktrace_nb.stream.calls.outputs import WalkOutputs
-from ktrace_nb.stream.text import number_columns
 from ktrace_nb.widgets import static_bundle
-from ktrace_nb.widgets.source import Kind, PanelStatus, ViewData
+from ktrace_nb.widgets.source import Action, PanelStatus, ProbeStatus, ViewData
 
-TABLE_ROWS = 1000
-"""Rows of a frame that a table gets at most: the largest, or of events the last."""
+KINDS = {"hist": "histogram"}
+"""What ``--view`` calls some kinds of view."""
 
-VIEWS = ("auto", "hist", "table", "text", *WALK_VIEWS, "none")
+VIEWS = (
+    *("auto", "hist", "heatmap", "table", "series", "timeline", "states", "text"),
+    *(*WALK_VIEWS, "none"),
+)
 """What ``--view`` takes."""
+
+_NOT_OF_CALLS = ("hist", "heatmap", "series", "states")
 
 
 def check_view(view: str, *, calls: bool) -> None:
@@ -33,8 +39,9 @@ def check_view(view: str, *, calls: bool) -> None:
     """
     if view in WALK_VIEWS and not calls:
         raise OptionError(f"--view {view} shows calls", hint="--calls 'ext4_*' records them")
-    if view == "hist" and calls:
-        raise OptionError("calls have no histogram", hint=f"--view {', '.join(WALK_VIEWS)}, table or text")
+    if view in _NOT_OF_CALLS and calls:
+        hint = f"--view {', '.join(WALK_VIEWS)}, timeline, table or text"
+        raise OptionError(f"calls cannot be shown as {view}", hint=hint)
 
 
 class SessionSource:
@@ -42,25 +49,26 @@ class SessionSource:
 
     Args:
         session: What is shown.
-        view: ``auto`` shows each output as what it is; ``hist``, ``table`` and
-            ``text`` only what can be shown so, as do ``indent``, ``flame`` and ``callgraph`` of calls.
+        view: One of :data:`VIEWS`.
+        only: The only output to show; empty for all.
     """
 
-    def __init__(self, session: Session, view: str = "auto") -> None:
+    def __init__(self, session: Session, view: str = "auto", only: str = "") -> None:
         self.name = session.name
+        self.put_in_cell: Callable[[int], None] | None = None
+        """Given the number of a snapshot that was asked for, has the page put it into a cell."""
         self._session = session
-        self._view = view
-        self._is_script = session.built.program.script is not None
-        outputs = session.outputs
-        self._walk = (
-            WalkViews(session, outputs, view, TABLE_ROWS) if isinstance(outputs, WalkOutputs) else None
-        )
+        outputs, kind = session.outputs, KINDS.get(view, view)
+        self._views: WalkViews | SessionViews
+        if isinstance(outputs, WalkOutputs):
+            self._views = WalkViews(session, outputs, kind, TABLE_ROWS, only=only)
+        else:
+            self._views = SessionViews(session, followed(session), kind, only)
 
     def status(self) -> PanelStatus:
         """How the session stands."""
         session = self._session
-        programs = session.outputs.programs.values()
-        hits = sum(p.hits for p in programs)
+        hits = sum(p.hits for p in session.outputs.programs.values())
         return PanelStatus(
             state=session.state,
             elapsed_s=session.elapsed,
@@ -69,68 +77,50 @@ class SessionSource:
             hits=hits,
             cost_ns=session.outputs.ran_ns / hits if hits else None,
             cpu_share=session.cpu_share if hits else None,
+            paused=session.paused,
+            probes=tuple(self._probes()),
+            actions=cast(frozenset[Action], session.possible),
+            notice=session.notice,
         )
 
+    def _probes(self) -> Iterator[ProbeStatus]:
+        session = self._session
+        watched_ns = max(1, session.counted_ns - session.since_ns)
+        for name, counts in session.outputs.programs.items():
+            yield ProbeStatus(
+                name=name,
+                hits=counts.hits,
+                ns_per_hit=counts.ns / counts.hits if counts.hits else None,
+                cpu_share=counts.ns / watched_ns,
+                missed=counts.missed,
+                on=session.is_on(name),
+                switchable=name in session.outputs.switches,
+            )
+
     def view_data(self) -> Sequence[ViewData]:
-        """What there is to see: of a script its text, then its globals; of C its tables, then text."""
-        if self._walk is not None:
-            return self._walk.views()
-        outputs = self._session.outputs
-        views = [self._data(name) for name in outputs.names if self._wanted(outputs.kind(name))]
-        if outputs.lines_printed and self._view in ("auto", "text"):
-            views.insert(0 if self._is_script else len(views), self._printed())
-        if outputs.problems and self._view != "hist":
-            views.append(self._remarks())
-        return views
+        """What there is to see."""
+        return self._views.views()
 
     def request_stop(self) -> None:
         """Set the session's flag."""
         self._session.request_stop()
 
-    def _wanted(self, kind: str) -> bool:
-        if self._view == "hist":
-            return kind == "histogram"
-        if self._is_script and self._view == "auto":
-            # What it prints is there as text; --view table shows the tables of the places that print.
-            return kind != "events"
-        return self._view in ("auto", "table")
-
-    def _data(self, name: str) -> ViewData:
-        outputs = self._session.outputs
-        kind = outputs.kind(name)
-        frame = self._session.frame(name)
-        shown: Kind = "table"
-        options: dict[str, str] = {}
-        if kind == "histogram" and self._view != "table":
-            shown = "histogram"
-            options["scale"] = outputs.scale(name)
-        elif kind == "events":
-            frame = frame.tail(TABLE_ROWS)
-        elif kind == "stacks":
-            frame = frame.assign(frames=frame["frames"].map(" ← ".join)).drop(columns="addresses")
+    def request(self, action: Action, argument: str = "") -> None:
+        """Pass it on to the session; what a snapshot is called is put into a cell."""
+        if action == "snapshot" and self.put_in_cell is not None:
+            # It waits for the session, which the thread that receives the click must not.
+            name = f"ktrace_nb {self.name} snapshot"
+            Thread(target=self._take_snapshot, args=(self.put_in_cell,), name=name, daemon=True).start()
         else:
-            numeric = number_columns(frame)
-            if numeric:
-                options["sort"] = numeric[0]
-                frame = frame.nlargest(TABLE_ROWS, numeric[0]) if len(frame) > TABLE_ROWS else frame
-        return ViewData(
-            name=name, kind=shown, frame=frame, generation=outputs.generation(name), options=options
-        )
+            self._session.request(action, argument)
 
-    def _printed(self) -> ViewData:
-        outputs = self._session.outputs
-        lines = outputs.text[-TABLE_ROWS:]
-        end = outputs.lines_printed
-        frame = pd.DataFrame({"text": lines}, index=pd.RangeIndex(end - len(lines), end))
-        return ViewData(name="printed", kind="text", frame=frame, generation=end)
-
-    def _remarks(self) -> ViewData:
-        lines = [
-            line for problem in self._session.outputs.problems for line in problem.lines(problem.severity)
-        ]
-        return ViewData(
-            name="remarks", kind="text", frame=pd.DataFrame({"text": lines}), generation=len(lines)
-        )
+    def _take_snapshot(self, put_in_cell: Callable[[int], None]) -> None:
+        try:
+            taken = self._session.snapshot()
+        except KTraceError as problem:
+            self._session.notice = problem.message
+        else:
+            put_in_cell(taken.number)
 
 
 def picture(session: Session) -> dict[str, str]:

@@ -24,9 +24,13 @@ class WalkViews:
         outputs: Its frames.
         view: What ``--view`` says; ``auto`` is the pictures and the table of functions.
         rows: Of a table, at most; of calls the last, else the largest.
+        only: The only frame to show; empty for all.
     """
 
-    def __init__(self, session: Session, outputs: WalkOutputs, view: str, rows: int) -> None:
+    def __init__(
+        self, session: Session, outputs: WalkOutputs, view: str, rows: int, *, only: str = ""
+    ) -> None:
+        self._only = only
         self._session = session
         self._outputs = outputs
         self._view = view
@@ -38,12 +42,16 @@ class WalkViews:
         # Asked first: of a walk that is over by then, what follows is the last state.
         running = self._session.state == "running"
         view, wanted = self._view, []
+        if self._only and view in ("auto", "table"):
+            return [self._table(self._only, running)]
         if view in ("auto", "indent"):
             wanted.append(self._indent(running))
         if view in ("auto", "flame"):
             wanted.append(self._made("flame", CALLS, self._flame, running))
         if view in ("auto", "callgraph"):
             wanted.append(self._made("callgraph", EDGES, self._callgraph, running))
+        if view == "timeline":
+            wanted.append(self._made("timeline", CALLS, self._timeline, running))
         if view in ("auto", "table"):
             wanted.append(self._table(FUNCTIONS, running))
         if view == "table":
@@ -71,6 +79,17 @@ class WalkViews:
 
     def _flame(self, generation: int) -> ViewData:
         return ViewData(name="flame", kind="flame", frame=self._outputs.paths(), generation=generation)
+
+    def _timeline(self, generation: int) -> ViewData:
+        session = self._session
+        return ViewData(
+            name="timeline",
+            kind="timeline",
+            frame=session.frame(CALLS),
+            generation=generation,
+            options={"origin_ns": str(session.attached_ns)},
+            pick=session.select,
+        )
 
     def _callgraph(self, generation: int) -> ViewData:
         frame = self._session.frame(EDGES)

@@ -10,6 +10,7 @@ from __future__ import annotations
 if __name__ != "ktrace_nb.widgets":
     raise ImportError(f"import ktrace_nb.widgets, not {__name__}")
 
+from ktrace_nb.widgets.alone import FrameView
 from ktrace_nb.widgets.callgraph import CallGraphView, callgraph
 from ktrace_nb.widgets.callgraph_picture import callgraph_svg, callgraph_text
 from ktrace_nb.widgets.calltree import flame_tree
@@ -21,6 +22,7 @@ from ktrace_nb.widgets.flame_picture import flame_svg, flame_text
 from ktrace_nb.widgets.graph import call_graph
 from ktrace_nb.widgets.indent import IndentView, indent, selected_rows
 from ktrace_nb.widgets.panel import Panel
+from ktrace_nb.widgets.plain import heatmap, histogram, series, states, table, timeline
 from ktrace_nb.widgets.source import PanelSource, PanelStatus, ViewData
 from ktrace_nb.widgets.static import static_bundle
 from ktrace_nb.widgets.svg import histogram_svg
@@ -29,6 +31,7 @@ __all__ = [
     "CallGraphView",
     "ComparisonView",
     "FlameView",
+    "FrameView",
     "IndentView",
     "Panel",
     "PanelSource",
@@ -45,9 +48,15 @@ __all__ = [
     "flame_svg",
     "flame_text",
     "flame_tree",
+    "heatmap",
+    "histogram",
     "histogram_svg",
     "indent",
     "selected_rows",
+    "series",
     "show",
+    "states",
     "static_bundle",
+    "table",
+    "timeline",
 ]

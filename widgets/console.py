@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,9 @@ from ktrace_nb.widgets.source import ViewData
 from ktrace_nb.widgets.talking import TalkingWidget
 
 LINES = 1000
+
+STILL_LINES = 100
+"""A saved notebook keeps this many of the latest lines."""
 
 
 def new_lines(frame: pd.DataFrame, after: int, most: int = LINES) -> tuple[list[str], int]:
@@ -73,3 +77,17 @@ class TextView(TalkingWidget):
         self._last = last
         self.send({"lines": lines, "fresh": fresh, "before": last + 1 - len(lines)})
         return True
+
+
+def console_html(view: ViewData) -> str:
+    """The picture that stays."""
+    return f"<pre>{escape(chr(10).join(_last_lines(view)))}</pre>"
+
+
+def console_text(view: ViewData) -> str:
+    """The latest lines, headed by the view's name."""
+    return f"{printable(view.name)}\n" + "\n".join(_last_lines(view))
+
+
+def _last_lines(view: ViewData) -> list[str]:
+    return [printable(str(line).expandtabs(8)) for line in view.frame["text"].tail(STILL_LINES)]

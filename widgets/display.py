@@ -25,7 +25,7 @@ _panels: dict[str, tuple[str, list[Panel]]] = {}
 """The panels of each cell by its id, with the request that ran the cell."""
 
 
-def show(source: PanelSource) -> Panel:
+def show(source: PanelSource, *, big: bool = False) -> Panel:
     """Display a trace where the cell that runs puts its output.
 
     In a notebook that is a live panel and the picture that stays when the
@@ -35,6 +35,7 @@ def show(source: PanelSource) -> Panel:
 
     Args:
         source: The trace.
+        big: Whether it is to be read from the last row of a lecture hall.
     """
     kernel = getattr(get_ipython(), "kernel", None)
     if kernel is None:
@@ -42,13 +43,24 @@ def show(source: PanelSource) -> Panel:
         print(headline(source.name, source.status()).text)
         return panel
 
-    panel = Panel(source, saved=lambda picture: _keep(panel, picture, update=True))
+    panel = Panel(source, saved=lambda picture: _keep(panel, picture, update=True), big=big)
     _replace(panel, kernel)
     direct.install(kernel)
-    live = {_WIDGET: {"version_major": 2, "version_minor": 0, "model_id": panel.widget.model_id}}
-    _send({**live, "text/plain": ""})
+    _show_live(panel.widget.model_id)
     _keep(panel, panel.picture())
     return panel
+
+
+def show_panel(panel: Panel) -> None:
+    """Display a panel that is made already, of a source that stands for itself."""
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None:
+        print(panel.picture()["text/plain"])
+        return
+    panel.keep_with(lambda picture: _keep(panel, picture, update=True))
+    direct.install(kernel)
+    _show_live(panel.widget.model_id)
+    _keep(panel, panel.picture())
 
 
 def show_alone(model_id: str, still: Mapping[str, str]) -> None:
@@ -61,9 +73,13 @@ def show_alone(model_id: str, still: Mapping[str, str]) -> None:
     if getattr(get_ipython(), "kernel", None) is None:
         print(still["text/plain"])
         return
+    _show_live(model_id)
+    _send(dict(still))
+
+
+def _show_live(model_id: str) -> None:
     live = {_WIDGET: {"version_major": 2, "version_minor": 0, "model_id": model_id}}
     _send({**live, "text/plain": ""})
-    _send(dict(still))
 
 
 def _keep(panel: Panel, bundle: Mapping[str, str], *, update: bool = False) -> None:

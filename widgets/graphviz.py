@@ -23,12 +23,18 @@ PATIENCE_S = 5.0
 _INCH = 72.0
 
 
-def graphviz_layout(sizes: Sequence[Point], links: Sequence[tuple[int, int]]) -> Layout | None:
+def graphviz_layout(
+    sizes: Sequence[Point],
+    links: Sequence[tuple[int, int]],
+    *,
+    label: tuple[int, int] = (LABEL_LETTERS, 1),
+) -> Layout | None:
     """Ask ``dot``; None if it is not installed, takes too long or fails.
 
     Args:
         sizes: Width and height of each node, pixels.
         links: From and to, by number of the node.
+        label: Letters and lines to keep room for at each link.
     """
     program = shutil.which("dot")
     if program is None:
@@ -36,7 +42,7 @@ def graphviz_layout(sizes: Sequence[Point], links: Sequence[tuple[int, int]]) ->
     try:
         answer = subprocess.run(
             [program, "-Tplain"],
-            input=_question(sizes, links),
+            input=_question(sizes, links, label),
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
@@ -47,7 +53,7 @@ def graphviz_layout(sizes: Sequence[Point], links: Sequence[tuple[int, int]]) ->
         return None
 
 
-def _question(sizes: Sequence[Point], links: Sequence[tuple[int, int]]) -> str:
+def _question(sizes: Sequence[Point], links: Sequence[tuple[int, int]], label: tuple[int, int]) -> str:
     lines = [
         "digraph {",
         "graph [rankdir=TB, nodesep=0.25, ranksep=0.35]",
@@ -60,7 +66,8 @@ def _question(sizes: Sequence[Point], links: Sequence[tuple[int, int]]) -> str:
         for number, (width, height) in enumerate(sizes)
     ]
     # Any text as long as the longest label keeps the place of one free.
-    lines += [f'n{start} -> n{end} [label="{"0" * LABEL_LETTERS}"]' for start, end in links]
+    text = r"\n".join(["0" * label[0]] * label[1])
+    lines += [f'n{start} -> n{end} [label="{text}"]' for start, end in links]
     return "\n".join([*lines, "}"])
 
 

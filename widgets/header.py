@@ -1,35 +1,111 @@
-"""The head of a panel: name, state, clock, losses and the Stop button."""
+"""The head of a panel: name, state, clock, counts, losses, and the controls."""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import anywidget
 import traitlets
 
 from ktrace_nb.widgets import assets
-from ktrace_nb.widgets.headline import Headline
+from ktrace_nb.widgets.headline import Headline, probe_row
+from ktrace_nb.widgets.pace import Tick
+from ktrace_nb.widgets.source import ProbeStatus
+
+COUNTS_S = 0.5
+"""While nothing but counts changes, they are sent so many seconds apart at least."""
+
+MOST_PROBES = 500
+"""The list of probes shows the first so many."""
 
 
 class Header(anywidget.AnyWidget):
-    """The page's half keeps the clock running and acknowledges ticks, see ``header.js``."""
+    """The page's half keeps the clock running and acknowledges ticks, see ``header.js``.
 
-    _esm = assets.module("header.js")
-    _css = assets.read("header.css")
+    What seldom changes is a trait. What always does travels with the tick, so that an
+    update is one small message; a page that comes later reads it as a trait.
+
+    Args:
+        address: Where the page's messages go, see :mod:`ktrace_nb.widgets.direct`.
+        head: What it says at first.
+        headed: Whether it can be seen.
+        clock: Seconds, monotonic.
+    """
+
+    _esm = assets.module(
+        "header_words.js",
+        "header_notebook.js",
+        "header_toolbar.js",
+        "header_probes.js",
+        "header_facts.js",
+        "header.js",
+    )
+    _css = assets.read("header.css") + assets.read("controls.css")
 
     address = traitlets.Unicode().tag(sync=True)
-    """Where the page's messages go, see :mod:`ktrace_nb.widgets.direct`."""
+    """Names the panel in messages and in the page."""
 
     state = traitlets.Dict().tag(sync=True)
+    """As :meth:`Headline.standing` says."""
+
+    # Never assigned to, so it is not sent by itself.
+    counts = traitlets.Dict().tag(sync=True, to_json=lambda _value, header: header.now)
+
+    headed = traitlets.Bool(True).tag(sync=True)
+    """Whether it can be seen; it keeps the pace of the panel all the same."""
+
+    def __init__(
+        self,
+        *,
+        address: str,
+        head: Headline,
+        headed: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.now: Mapping[str, Any] = head.counts()
+        """As :meth:`Headline.counts` says."""
+
+        self._told_now = True
+        self._told_at = float("-inf")
+        self._clock = clock
+        self._rows: list[list[Any]] | None = None
+        self._news: dict[str, Any] | None = None
+        super().__init__(address=address, state=head.standing(), headed=headed)
 
     def update(self, head: Headline) -> bool:
-        """Show a headline; say whether anything but the clock had changed."""
-        new = head.as_dict()
-        old = dict(self.state)
-        if {**old, "elapsed_s": 0} == {**new, "elapsed_s": 0} and new["state"] == "running":
-            return False
-        if old == new:
-            return False
-        self.state = new
-        return True
+        """Show a headline; say whether the page is to be told now of more than the clock."""
+        standing, now = head.standing(), head.counts()
+        turned = standing != self.state
+        if turned or {**self.now, "elapsed_s": 0} != {**now, "elapsed_s": 0}:
+            self.now = now
+            self._told_now = False
+        if turned:
+            self.state = standing
+            return True
+        # A count alone is not worth a message each time; it goes along with those of the views.
+        due = head.state != "running" or self._clock() - self._told_at >= COUNTS_S
+        return due and not self._told_now
+
+    def list_probes(self, probes: Sequence[ProbeStatus], *, fresh: bool) -> bool:
+        """Show how each probe stands; say whether anything had changed.
+
+        Args:
+            probes: Each of them, in order.
+            fresh: Whether a page is there that knows none of them.
+        """
+        rows = [probe_row(probe) for probe in probes[:MOST_PROBES]]
+        old = self._rows
+        self._rows = rows
+        untold = self._news is not None
+        if fresh or untold or old is None or [row[0] for row in rows] != [row[0] for row in old]:
+            self._news = {"all": rows, "more": len(probes) - len(rows)}
+            return True
+        changed = {number: row for number, (row, was) in enumerate(zip(rows, old, strict=True)) if row != was}
+        if changed:
+            self._news = {"changed": changed}
+        return bool(changed)
 
     def fail(self, message: str) -> bool:
         """Show that the panel itself failed; say whether that was news."""
@@ -39,10 +115,30 @@ class Header(anywidget.AnyWidget):
         self.state = new
         return True
 
-    def keep(self, picture: dict[str, str]) -> None:
+    def keep(self, picture: Mapping[str, str]) -> None:
         """Have the page write the final picture into the notebook, if nobody else did."""
         self.send({"picture": picture})
 
-    def tick(self, number: int) -> None:
-        """Ask the page to acknowledge everything sent so far."""
-        self.send({"tick": number})
+    def insert(self, view: str, source: str, picture: Mapping[str, str]) -> None:
+        """Have a page put a new cell below the panel's.
+
+        Args:
+            view: Which page, by what it calls its view of the panel.
+            source: The cell's text.
+            picture: What its output shows.
+        """
+        self.send({"snapshot": {"view": view, "source": source, "bundle": picture}})
+
+    def tick(self, tick: Tick) -> None:
+        """End an update; the page acknowledges everything sent so far unless the tick is quiet."""
+        message: dict[str, Any] = {"tick": tick.number}
+        if tick.quiet:
+            message["quiet"] = True
+        if not self._told_now:
+            message["now"] = self.now
+            self._told_now = True
+            self._told_at = self._clock()
+        if self._news is not None:
+            message["probes"] = self._news
+            self._news = None
+        self.send(message)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import json
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 import ipywidgets
 import numpy as np
+import traitlets
 from bqplot.axes import Axis
 from bqplot.figure import Figure
 from bqplot.marks import Bars
 from bqplot.scales import LinearScale
 
-from ktrace_nb.widgets.chart import Chart, Picture, view_picture
+from ktrace_nb.stream.text import histogram_text as frame_text
+from ktrace_nb.widgets import assets
+from ktrace_nb.widgets.bqplots import TICK_STYLE, assign, assign_ticks, plain_figure
+from ktrace_nb.widgets.chart import MOST_CHARTS, Chart, Picture, view_picture
 from ktrace_nb.widgets.models import close_tree
+from ktrace_nb.widgets.picks import Change, picked_bars, picked_labels, rows_of_bars
 from ktrace_nb.widgets.source import ViewData
-from ktrace_nb.widgets.svg import BAR, chart_height
-from ktrace_nb.widgets.ticks import Tick
+from ktrace_nb.widgets.svg import chart_height, picture_svg
+from ktrace_nb.widgets.talking import TalkingWidget
+from ktrace_nb.widgets.value_axis import ValueAxis
 
 _LEFT, _RIGHT, _AXIS, _GAP = 76, 24, 50, 6
 _HEAD, _TITLED_HEAD = 12, 30
 _WIDTH = 0.94
-_TICK_STYLE = {"font-size": "13px"}
+_PLAIN, _PICKED, _OTHER = "var(--kt-bar)", "var(--kt-pick)", "var(--kt-dim)"
+"""Colours of ``bars.css``; bqplot hands them on as they are."""
+
+_EXACT = 2**53
+"""A page's numbers are exact below."""
 
 
 class HistogramView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is untyped
@@ -30,13 +42,15 @@ class HistogramView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is unt
 
     Args:
         view: The histogram as it stands.
+        changed: Called, from any thread, when the page asks for something to be drawn.
     """
 
     stale = False
     """It never has to be drawn again for the same frame."""
 
-    def __init__(self, view: ViewData) -> None:
-        self._title = ipywidgets.HTML().add_class("ktrace-title")
+    def __init__(self, view: ViewData, changed: Callable[[], None]) -> None:
+        self._shown = view, view_picture(view)
+        self._head = BarsHead(changed, self.take)
         self._note = ipywidgets.HTML().add_class("ktrace-foot")
         self._charts: list[_ChartView] = []
         super().__init__()
@@ -46,44 +60,99 @@ class HistogramView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is unt
     def update(self, view: ViewData) -> bool:
         """Show the frame; say whether anything had changed."""
         picture = view_picture(view)
+        picked = picked_bars(view.frame, picture, view.marks)
+        self._shown = view, picture
         while len(self._charts) < len(picture.charts):
             self._charts.append(_ChartView())
         shown = self._charts[: len(picture.charts)]
         changed = [
-            _assign(self._title, value=_title(picture)),
-            _assign(self._note, value=_note(picture)),
-            *(
-                drawn.update(picture, chart, last=chart is picture.charts[-1])
-                for drawn, chart in zip(shown, picture.charts, strict=True)
+            drawn.update(
+                picture, chart, None if view.marks is None else bars, last=chart is picture.charts[-1]
+            )
+            for drawn, chart, bars in zip(shown, picture.charts, picked, strict=True)
+        ]
+        changed += [
+            assign(self._note, value=_note(picture)),
+            assign(
+                self._head,
+                layout_of=_layout(picture, shown, pickable=view.pick is not None),
+                exact=_exact(picture),
+                picked=[list(bars) for bars in picked],
             ),
-            _assign(self, children=(self._title, *(drawn.figure for drawn in shown), self._note)),
+            assign(self, children=(self._head, *(drawn.figure for drawn in shown), self._note)),
         ]
         return any(changed)
 
+    def take(self, message: Mapping[str, Any]) -> None:
+        """Pick the rows of the bars that a message of the page names; any thread."""
+        view, picture = self._shown
+        change = Change.read(message)
+        if view.pick is None or change is None:
+            return
+        rows = rows_of_bars(view.frame, picture, change.parts)
+        labels, marks = picked_labels(view, rows, change.how)
+        # What is picked before this is drawn adds to it.
+        self._shown = replace(view, marks=marks), picture
+        view.pick(labels)
+
     def close(self) -> None:
         """Take it out of the page and of the kernel, charts not shown now too."""
-        for drawn in self._charts:
-            close_tree(drawn.figure)
+        for part in (self._head, *(drawn.figure for drawn in self._charts), self._note):
+            close_tree(part)
         super().close()
 
 
-def _title(picture: Picture) -> str:
-    """The view's heading, with the total where there is only one.
+class BarsHead(TalkingWidget):
+    """The heading of a histogram; the page's half lets its bars be pointed at and picked.
 
-    It also carries what each bar says when it is pointed at, chart by chart, for
-    ``header.js``: a tooltip of bqplot knows a bar's middle but not its bounds.
+    Args:
+        changed: Called when the page asks for something to be drawn.
+        take: Given what the page asks for; any thread.
     """
-    said = [
-        [
-            f"{label}{picture.unit and ' '}{picture.unit}: {int(height):,}" if height else ""
-            for label, height in zip(picture.labels, chart.heights, strict=True)
-        ]
-        for chart in picture.charts
-    ]
-    name = f'<span data-bars="{escape(json.dumps(said))}">{escape(picture.name)}</span>'
-    if len(picture.charts) == 1 and not picture.charts[0].title:
-        return f'{name} <span class="ktrace-total">total {picture.charts[0].total:,}</span>'
-    return name
+
+    _esm = assets.module("cursor.js", "bars.js")
+    _css = assets.read("bars.css")
+
+    layout_of = traitlets.Dict().tag(sync=True)
+    """What stays while counts grow: names, the bars' bounds, the models of the bars."""
+
+    exact = traitlets.Dict().tag(sync=True)
+    """As text, per chart, what the page's own numbers do not hold: its total and counts by bar."""
+
+    picked: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    """Per chart the numbers of the bars that are picked."""
+
+    def __init__(self, changed: Callable[[], None], take: Callable[[Mapping[str, Any]], None]) -> None:
+        self._take = take
+        super().__init__(changed)
+
+    def receive(self, message: Mapping[str, Any]) -> None:
+        """Take a message of the page; any thread."""
+        self._take(message)
+
+
+def _layout(picture: Picture, shown: list[_ChartView], *, pickable: bool) -> dict[str, Any]:
+    return {
+        "name": picture.name,
+        "titles": [chart.title for chart in picture.charts],
+        "bars": [drawn.bars.model_id for drawn in shown],
+        "labels": list(picture.labels),
+        "unit": picture.unit,
+        "pickable": pickable,
+    }
+
+
+def _exact(picture: Picture) -> dict[str, Any]:
+    return {
+        str(number): {
+            "total": f"{chart.total:,}",
+            "counts": {
+                str(bar): f"{count:,}" for bar, count in enumerate(chart.counts.tolist()) if count >= _EXACT
+            },
+        }
+        for number, chart in enumerate(picture.charts)
+        if chart.total >= _EXACT
+    }
 
 
 def _note(picture: Picture) -> str:
@@ -98,46 +167,67 @@ class _ChartView:
     def __init__(self) -> None:
         self._x = LinearScale(allow_padding=False)
         self._y = LinearScale(min=0.0, allow_padding=False)
-        self._bars = Bars(x=np.empty(0), y=np.empty(0), scales={"x": self._x, "y": self._y}, colors=[BAR])
-        self._value_axis = Axis(scale=self._x, grid_lines="none", tick_style=_TICK_STYLE, label_offset="38px")
+        self.bars = Bars(x=np.empty(0), y=np.empty(0), scales={"x": self._x, "y": self._y}, colors=[_PLAIN])
+        self._value_axis = Axis(scale=self._x, grid_lines="none", tick_style=TICK_STYLE, label_offset="38px")
         self._count_axis = Axis(
-            scale=self._y, side="left", grid_lines="solid", tick_style=_TICK_STYLE, label_offset="62px"
+            scale=self._y,
+            side="left",
+            grid_lines="solid",
+            tick_style=TICK_STYLE,
+            label="count",
+            label_offset="62px",
         )
-        self.figure = Figure(
-            marks=[self._bars],
-            axes=[self._value_axis, self._count_axis],
-            animation_duration=0,
-            display_toolbar=False,
-            background_style={"fill-opacity": "0"},
-            title_style={"font-size": "13px"},
-            padding_y=0.0,
-            max_aspect_ratio=100,
-            layout={"width": "100%", "min_width": "0"},
-        )
+        self.figure: Figure = plain_figure([self.bars], [self._value_axis, self._count_axis])
+        self._axis: ValueAxis | None = None
+        self._frame: tuple[str, int, bool] | None = None
+        self._top = 0.0
 
-    def update(self, picture: Picture, chart: Chart, *, last: bool) -> bool:
-        """Show a chart, with the value axis under it if it is the last."""
-        count = len(picture.charts)
-        axis = _AXIS if last else _GAP
-        head = _TITLED_HEAD if chart.title else _HEAD
-        height = head + chart_height(count) + axis
-        first, end = picture.span
-        changed = [
-            _assign(
-                self.figure,
-                title=f"{chart.title} · total {chart.total:,}" if chart.title else "",
-                fig_margin={"top": head, "bottom": axis, "left": _LEFT, "right": _RIGHT},
-            ),
-            _assign(self.figure.layout, height=f"{height}px"),
-            _assign(self._value_axis, visible=last, label=picture.axis_label),
-            _assign(self._count_axis, label="count"),
-            _assign_ticks(self._value_axis, picture.ticks),
-            _assign_ticks(self._count_axis, chart.ticks),
-            _assign(self._x, min=first, max=end),
-            _assign(self._y, max=chart.top),
-            _assign(self._bars, x=picture.centres, y=chart.heights, padding=_padding(len(chart.heights))),
-        ]
-        return any(changed)
+    def update(self, picture: Picture, chart: Chart, picked: tuple[int, ...] | None, *, last: bool) -> bool:
+        """Show a chart, with the value axis under it if it is the last.
+
+        Args:
+            picture: What it is part of; not empty.
+            chart: Its counts.
+            picked: Which bars are picked; None if nothing is anywhere.
+            last: Whether it is the lowest.
+        """
+        changed = self._update_frame(chart.title, len(picture.charts), last=last)
+        data: dict[str, Any] = {"y": chart.heights, "colors": _colours(len(chart.counts), picked)}
+        if picture.axis is not None and picture.axis is not self._axis:
+            self._axis = axis = picture.axis
+            first, end = axis.span
+            data |= {"x": axis.centres, "padding": _padding(len(axis.labels))}
+            changed |= assign(self._value_axis, label=axis.label)
+            changed |= assign_ticks(self._value_axis, axis.ticks)
+            changed |= assign(self._x, min=first, max=end)
+        if chart.top != self._top:
+            self._top = chart.top
+            changed |= assign_ticks(self._count_axis, chart.ticks)
+            changed |= assign(self._y, max=chart.top)
+        return assign(self.bars, **data) or changed
+
+    def _update_frame(self, title: str, count: int, *, last: bool) -> bool:
+        frame = title, count, last
+        if frame == self._frame:
+            return False
+        self._frame = frame
+        foot = _AXIS if last else _GAP
+        head = _TITLED_HEAD if title else _HEAD
+        assign(
+            self.figure,
+            title=title,
+            fig_margin={"top": head, "bottom": foot, "left": _LEFT, "right": _RIGHT},
+        )
+        assign(self.figure.layout, height=f"{head + chart_height(count) + foot}px")
+        assign(self._value_axis, visible=last)
+        return True
+
+
+def _colours(count: int, picked: tuple[int, ...] | None) -> list[str]:
+    if picked is None:
+        return [_PLAIN]
+    chosen = set(picked)
+    return [_PICKED if bar in chosen else _OTHER for bar in range(count)]
 
 
 def _padding(count: int) -> float:
@@ -150,30 +240,14 @@ def _padding(count: int) -> float:
     return 1 - _WIDTH * count / (count - 1)
 
 
-def _assign_ticks(axis: Axis, ticks: tuple[Tick, ...]) -> bool:
-    # The labels first, in a message of their own: bqplot draws new ticks in a
-    # transition that keeps the labels it began with.
-    labels = _assign(axis, tick_labels={_javascript(tick.at): tick.label for tick in ticks})
-    values = _assign(axis, tick_values=np.array([tick.at for tick in ticks], dtype=np.float64))
-    return labels or values
+def histogram_html(view: ViewData) -> str:
+    """The picture that stays: an ``<img>``, because a page that does not trust the notebook mangles SVG."""
+    picture = view_picture(view)
+    drawn = picture_svg(replace(picture, name=""), picked_bars(view.frame, picture, view.marks))
+    data = base64.b64encode(drawn.encode()).decode()
+    return f'<p><img src="data:image/svg+xml;base64,{data}" alt="{escape(histogram_text(view))}"></p>'
 
 
-def _javascript(number: float) -> str:
-    """A number as JavaScript writes it, for bqplot looks labels up by that text."""
-    return str(int(number)) if number.is_integer() and abs(number) < 1e21 else repr(number)
-
-
-def _assign(widget: Any, **values: Any) -> bool:
-    """Set the traits that differ, in one message; say whether any did."""
-    different = {name: value for name, value in values.items() if not _same(getattr(widget, name), value)}
-    if different:
-        with widget.hold_sync():
-            for name, value in different.items():
-                setattr(widget, name, value)
-    return bool(different)
-
-
-def _same(old: Any, new: Any) -> bool:
-    if isinstance(new, np.ndarray):
-        return isinstance(old, np.ndarray) and np.array_equal(old, new)
-    return bool(old == new)
+def histogram_text(view: ViewData) -> str:
+    """The histogram as text, headed by its name."""
+    return frame_text(view.frame, title=view.name, max_keys=MOST_CHARTS)

@@ -54,12 +54,18 @@ class Layout:
     """Whose work it is."""
 
 
-def layered_layout(sizes: Sequence[Point], links: Sequence[tuple[int, int]]) -> Layout:
+def layered_layout(
+    sizes: Sequence[Point],
+    links: Sequence[tuple[int, int]],
+    *,
+    apart: float = _BETWEEN,
+) -> Layout:
     """Lay a graph out.
 
     Args:
         sizes: Width and height of each node, pixels.
         links: From and to, by number of the node; the same pair at most once.
+        apart: Room between layers, pixels.
     """
     if not sizes:
         return Layout(width=0, height=0, centres=(), paths=(), labels=(), engine="layers")
@@ -83,7 +89,7 @@ def layered_layout(sizes: Sequence[Point], links: Sequence[tuple[int, int]]) -> 
     steps = [pair for chain in chains for pair in pairwise(chain)]
     layers = _ordered(levels, steps)
     across = _across(layers, steps, widths, len(sizes))
-    tops, height = _tops(layers, sizes)
+    tops, height = _tops(layers, sizes, apart)
 
     def middle(node: int) -> float:
         return tops[levels[node]][0] + tops[levels[node]][1] / 2
@@ -258,14 +264,16 @@ def _spread(wishes: Sequence[float], offsets: Sequence[float], weights: Sequence
     return [base + offset for base, offset in zip(bases, offsets, strict=True)]
 
 
-def _tops(layers: Sequence[Sequence[int]], sizes: Sequence[Point]) -> tuple[list[tuple[float, float]], float]:
+def _tops(
+    layers: Sequence[Sequence[int]], sizes: Sequence[Point], apart: float
+) -> tuple[list[tuple[float, float]], float]:
     """Top and height of each layer, and where the last one ends."""
     found, at = [], MARGIN
     for layer in layers:
         tall = max((sizes[node][1] for node in layer if node < len(sizes)), default=0.0)
         found.append((at, tall))
-        at += tall + _BETWEEN
-    return found, at - _BETWEEN + MARGIN
+        at += tall + apart
+    return found, at - apart + MARGIN
 
 
 def _edge_of(node: int, sizes: Sequence[Point], middle: Callable[[int], float]) -> tuple[float, float]:

@@ -3,8 +3,12 @@
 Jupyter has no back-pressure: whatever is sent to a slow or closed page piles up
 in the server or the browser. So every update ends with a numbered tick, the page
 acknowledges the tick when it has drawn a frame, and the next update waits for
-that. A hidden tab draws no frames, a closed page acknowledges nothing: both get
-one update and then none.
+that. A hidden tab says that it is hidden, a closed page acknowledges nothing: it
+gets two updates at most and then none.
+
+An acknowledgement costs the kernel as much as two small updates: it is a request
+of its own, with an answer and two messages about the kernel's state. A page that
+was prompt is asked for every second one only.
 """
 
 from __future__ import annotations
@@ -15,6 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 MOST_HZ = 5.0
+PROMPT_S = 0.1
+"""A page that has acknowledged in this time keeps up easily."""
+
 PATIENCE_S = 5.0
 """A page that has not acknowledged for so long is not waited for."""
 
@@ -24,10 +31,20 @@ BLIND_TICKS = 30
 gets this many updates, at ``BLIND_HZ``, before that counts as silence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The end of an update."""
+
+    number: int
+    quiet: bool
+    """Whether the page need not acknowledge it."""
+
+
 @dataclass(slots=True)
 class _View:
     acknowledged: int
     direct: bool
+    prompt: bool
 
 
 class Rest:
@@ -78,26 +95,43 @@ class Pace:
         self._views: dict[str, _View] = {}
         self._sent = 0
         self._sent_at = float("-inf")
+        self._asked = 0
+        """The last tick that is to be acknowledged."""
+
+        self._asked_at = float("-inf")
 
     def hear(self, view: str, tick: int | None, *, direct: bool) -> None:
         """Note that a view drew a tick, or is new and shows all there is (``None``)."""
         known = self._views.get(view)
         acknowledged = self._sent if tick is None else min(tick, self._sent)
+        prompt = acknowledged >= self._asked and self._clock() - self._asked_at < PROMPT_S
         if known is not None:
             # A message that took the slow way may arrive late.
+            prompt = known.prompt if known.acknowledged >= acknowledged else prompt
             acknowledged = max(acknowledged, known.acknowledged)
             direct = direct or known.direct
-        self._views[view] = _View(acknowledged, direct)
+        self._views[view] = _View(acknowledged, direct, prompt)
 
     def leave(self, view: str) -> None:
-        """Forget a view that was closed."""
+        """Forget a view that was closed or cannot be seen."""
         self._views.pop(view, None)
 
-    def sent(self) -> int:
-        """Note that an update goes out now and return the number of its tick."""
+    def sent(self) -> Tick:
+        """Note that an update goes out now and return its tick."""
+        quiet = (
+            bool(self._views)
+            and self._asked == self._sent
+            and all(
+                view.prompt and view.direct and view.acknowledged >= self._asked
+                for view in self._views.values()
+            )
+        )
         self._sent += 1
         self._sent_at = self._clock()
-        return self._sent
+        if not quiet:
+            self._asked = self._sent
+            self._asked_at = self._sent_at
+        return Tick(self._sent, quiet)
 
     def due_s(self) -> float | None:
         """Seconds until the next update may go out, None if nobody is looking."""
@@ -109,10 +143,10 @@ class Pace:
 
     def _wait_s(self, view: _View, now: float) -> float | None:
         """How long to wait for one view; None if it fell silent."""
-        behind = self._sent - view.acknowledged
-        if not behind:
+        behind = self._asked - view.acknowledged
+        if behind <= 0:
             return 0.0
         if not view.direct and behind < BLIND_TICKS:
             return max(0.0, self._sent_at + 1 / BLIND_HZ - now)
-        left = self._sent_at + PATIENCE_S - now
+        left = self._asked_at + PATIENCE_S - now
         return left if left > 0 else None

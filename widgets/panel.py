@@ -6,50 +6,30 @@ run without one (nbclient, papermill) starts no thread and waits for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 from uuid import uuid4
 
 import ipywidgets
 
 from ktrace_nb.stream.text import printable
 from ktrace_nb.widgets import direct
-from ktrace_nb.widgets.callgraph import CallGraphView
-from ktrace_nb.widgets.console import TextView
-from ktrace_nb.widgets.flame import FlameView
+from ktrace_nb.widgets.asked import Asked
 from ktrace_nb.widgets.header import Header
 from ktrace_nb.widgets.headline import Headline, headline
-from ktrace_nb.widgets.histogram import HistogramView
-from ktrace_nb.widgets.indent import IndentView
+from ktrace_nb.widgets.kinds import LOOKS, Host, View
 from ktrace_nb.widgets.models import close_tree
-from ktrace_nb.widgets.pace import Rest
+from ktrace_nb.widgets.pace import Rest, Tick
 from ktrace_nb.widgets.publisher import Publisher
-from ktrace_nb.widgets.source import PanelSource, ViewData
-from ktrace_nb.widgets.static import saved_html, static_text
-from ktrace_nb.widgets.table import TableView
+from ktrace_nb.widgets.source import PanelSource, PanelStatus, ViewData
+from ktrace_nb.widgets.static import saved_html, static_html, static_text
 
 SAVE_S = 10.0
 """How often the picture that stays is renewed while a page shows the panel, seconds, at most."""
 
 SAVE_REST = 100
 """Between two of them it rests so many times as long as the last one took."""
-
-
-class View(Protocol):
-    """What shows one frame."""
-
-    @property
-    def stale(self) -> bool:
-        """Whether it has to be drawn again although the frame is the same."""
-        ...
-
-    def update(self, view: ViewData) -> bool:
-        """Show a frame; say whether anything had changed."""
-        ...
-
-    def close(self) -> None:
-        """Take it out of the page and of the kernel."""
-        ...
 
 
 class Panel:
@@ -59,10 +39,21 @@ class Panel:
         source: The trace.
         saved: Called with the picture to keep: the final one when the trace is
             over, and every ``SAVE_S`` before while a page shows the panel.
+        headed: Whether it has a head: not that of a frame that stands alone.
+        big: Whether it is to be read from the last row of a lecture hall.
     """
 
-    def __init__(self, source: PanelSource, *, saved: Callable[[dict[str, str]], None] | None = None) -> None:
+    def __init__(
+        self,
+        source: PanelSource,
+        *,
+        saved: Callable[[dict[str, str]], None] | None = None,
+        headed: bool = True,
+        big: bool = False,
+    ) -> None:
         self.source = source
+        self._headed = headed
+        self._big = big
         self.address = uuid4().hex
         """Names the panel in messages and in the page."""
 
@@ -72,10 +63,19 @@ class Panel:
         self._saved = saved
         self._box: ipywidgets.VBox | None = None
         self._header: Header | None = None
-        self._views: dict[str, tuple[View, int]] = {}
-        self._publisher = Publisher(self._running, self._publish, self._tick)
+        self._views: dict[str, tuple[View, Hashable]] = {}
+        self._asked = Asked(source)
+        self._reading = threading.Lock()
+        self._publisher = Publisher(self._attentive, self._publish, self._tick)
         self._saving = Rest()
-        self._final_saved = False
+        self._saved_as = ""
+        """The state in which the last picture was kept."""
+
+        self._watching: set[str] = set()
+        """Views whose list of probes is open."""
+
+        self._watchers_new = False
+        self._snapshots: list[tuple[str, Mapping[str, str] | None]] = []
         self._greeted = False
         """A page has come that may not have the final picture in its notebook."""
 
@@ -83,8 +83,11 @@ class Panel:
     def widget(self) -> ipywidgets.VBox:
         """The panel's widget, made when first asked for."""
         if self._box is None:
-            self._header = Header(address=self.address, state=self._headline().as_dict())
+            head = self._headline(self.source.status())
+            self._header = Header(address=self.address, head=head, headed=self._headed)
             self._box = ipywidgets.VBox([self._header]).add_class("ktrace-panel")
+            if self._big:
+                self._box.add_class("ktrace-big")
             self._header.on_msg(lambda _widget, content, _buffers: self.receive(content))
             direct.register(self.address, self.receive)
             self._publisher.flush()
@@ -106,9 +109,32 @@ class Panel:
         """
         self._publisher.flush()
 
+    def keep_with(self, saved: Callable[[dict[str, str]], None]) -> None:
+        """Have the picture to keep given to somebody from now on."""
+        self._saved = saved
+
+    def refresh(self) -> None:
+        """Show what the source has now, even if it is over; any thread, returns at once."""
+        self._publisher.poke()
+
     def picture(self) -> dict[str, str]:
         """The panel as it stands, as a MIME bundle without anything live."""
-        return self._bundle(self._headline(), self.source.view_data())
+        return self._bundle(self._headline(self.source.status()), self._data())
+
+    def insert_snapshot(self, source: str, bundle: Mapping[str, str] | None = None) -> None:
+        """Have the page put a new cell below the panel's; any thread, returns at once.
+
+        The page whose click asked for it does, as soon as it draws; nothing is put anywhere
+        if it has been closed. Where a front end lets no widget write cells, the panel says
+        what to type.
+
+        Args:
+            source: The cell's text, e.g. ``trace.snapshots[0]``.
+            bundle: What its output shows; by default the panel as it stands when it is sent,
+                as :func:`~ktrace_nb.widgets.static.static_html` draws it.
+        """
+        self._snapshots.append((source, bundle))
+        self._publisher.poke()
 
     def close(self) -> None:
         """Remove the panel's models from the kernel and the page; the trace goes on."""
@@ -124,9 +150,18 @@ class Panel:
         """Take a message of the page; any thread, so it only sets flags."""
         if message.get("stop"):
             self.source.request_stop()
+        if self._asked.take(message):
+            self._publisher.poke()
         view = str(message.get("view", ""))
+        if "probes" in message:
+            self._watch(view, bool(message["probes"]))
         if "bye" in message:
+            self._watching.discard(view)
             self._publisher.leave(view)
+        elif "away" in message:
+            self._publisher.leave(view)
+        elif "back" in message:
+            self._publisher.hear(view, None, direct=bool(message.get("direct")))
         elif "hello" in message:
             self._greeted = True
             self._publisher.hear(view, None, direct=bool(message.get("direct")))
@@ -139,8 +174,25 @@ class Panel:
         except Exception:
             return False  # publishing meets the same problem, and tells it
 
-    def _headline(self) -> Headline:
-        return headline(self.source.name, self.source.status())
+    def _attentive(self) -> bool:
+        """Whether there may be more to show: what was asked of a trace that is over comes late."""
+        return self._asked.recent or self._running()
+
+    def _watch(self, view: str, opened: bool) -> None:
+        if opened:
+            self._watchers_new = True
+            self._watching.add(view)
+            self._publisher.poke()
+        else:
+            self._watching.discard(view)
+
+    def _headline(self, status: PanelStatus) -> Headline:
+        return headline(self.source.name, status, notice=self._asked.notice(status))
+
+    def _data(self) -> Sequence[ViewData]:
+        # A picture may be asked for, e.g. by an export, while the publisher draws.
+        with self._reading:
+            return self.source.view_data()
 
     def _publish(self) -> bool:
         """Bring everything up to date; say whether anything had changed."""
@@ -156,31 +208,48 @@ class Panel:
 
     def _redraw(self) -> bool:
         # The status first: a trace that was over by then has its last data below.
-        head = self._headline()
-        views = self.source.view_data()
+        status = self.source.status()
+        head = self._headline(status)
+        views = self._data()
         changed = self._draw(views)
         self._save(head, views)
-        return (self._header is not None and self._header.update(head)) or changed
+        return self._draw_head(head, status, views) or changed
+
+    def _draw_head(self, head: Headline, status: PanelStatus, views: Sequence[ViewData]) -> bool:
+        if self._header is None:
+            return False
+        changed = self._header.update(head)
+        if self._watching:
+            fresh, self._watchers_new = self._watchers_new, False
+            changed |= self._header.list_probes(status.probes, fresh=fresh)
+        while self._snapshots:
+            source, picture = self._snapshots.pop(0)
+            still = {"text/html": static_html(head, views), "text/plain": static_text(head, views)}
+            self._header.insert(self._asked.view, source, picture or still)
+            changed = True
+        return changed
 
     def _save(self, head: Headline, views: Sequence[ViewData]) -> None:
         """Keep the final picture, and one now and then before: the kernel may not live to the end."""
         if self._saved is None:
             return
         final = head.state != "running"
-        due = not self._final_saved if final else self._saving.over(SAVE_REST, SAVE_S)
-        missing = final and self._greeted
+        # A click that pauses is to be seen in a notebook that is saved right after it.
+        turned = head.word != self._saved_as and (final or "paused" in (head.word, self._saved_as))
+        due = turned or (not final and self._saving.over(SAVE_REST, SAVE_S))
+        missing = self._greeted and (final or turned)
         if not (due or missing):
             return
         if due:
             with self._saving.work():
                 picture = self._bundle(head, views)
                 self._saved(picture)
-            self._final_saved = final
+            self._saved_as = head.word
         else:
             picture = self._bundle(head, views)
         if missing and self._header is not None:
             self._header.keep(picture)
-            self._greeted = False
+            self._greeted = not final
 
     def _draw(self, views: Sequence[ViewData]) -> bool:
         if self._box is None:
@@ -189,7 +258,7 @@ class Panel:
         for view in views:
             drawn, generation = self._views.get(view.name, (None, None))
             if drawn is None:
-                drawn = self._view(view)
+                drawn = LOOKS[view.kind].live(view, Host(self._publisher.poke, self._running))
             elif generation == view.generation and not drawn.stale:
                 continue
             changed |= drawn.update(view)
@@ -200,25 +269,11 @@ class Panel:
             changed = True
         return changed
 
-    def _view(self, view: ViewData) -> View:
-        match view.kind:
-            case "histogram":
-                return HistogramView(view)
-            case "table":
-                return TableView(view, self._publisher.poke)
-            case "text":
-                return TextView(view, self._publisher.poke)
-            case "flame":
-                return FlameView(view, self._running)
-            case "callgraph":
-                return CallGraphView(view, self._running)
-            case "indent":
-                return IndentView(view, self._publisher.poke)
-
-    def _tick(self, number: int) -> None:
+    def _tick(self, tick: Tick) -> None:
         if self._header is not None:
-            self._header.tick(number)
+            self._header.tick(tick)
 
     def _bundle(self, head: Headline, views: Sequence[ViewData]) -> dict[str, str]:
-        page = saved_html(self.address, head, views)
-        return {"text/html": page, "text/plain": static_text(head, views)}
+        shown = head if self._headed else None
+        page = saved_html(self.address, shown, views)
+        return {"text/html": page, "text/plain": static_text(shown, views)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from ktrace_nb.widgets.pace import MOST_HZ, Pace
+from ktrace_nb.widgets.pace import MOST_HZ, Pace, Tick
 
 LOOK_S = 0.5
 """How often it looks whether the trace has ended while a page is being waited for."""
@@ -23,11 +23,11 @@ class Publisher:
         running: Says whether the trace still runs; called often.
         publish: Writes what changed to the widgets and says whether that was
             anything; called by one thread at a time.
-        tick: Sends the number of an update after it.
+        tick: Sends the end of an update after it.
     """
 
     def __init__(
-        self, running: Callable[[], bool], publish: Callable[[], bool], tick: Callable[[int], None]
+        self, running: Callable[[], bool], publish: Callable[[], bool], tick: Callable[[Tick], None]
     ) -> None:
         self._running = running
         self._publish = publish
@@ -54,7 +54,7 @@ class Publisher:
                 self._wake()
 
     def leave(self, view: str) -> None:
-        """Forget a view that was closed; any thread."""
+        """Forget a view that was closed or cannot be seen; any thread."""
         with self._changed:
             self._pace.leave(view)
             self._changed.notify_all()
@@ -70,8 +70,8 @@ class Publisher:
             if self._closed or not self._publish():
                 return False
             with self._changed:
-                number = self._pace.sent()
-            self._tick(number)
+                tick = self._pace.sent()
+            self._tick(tick)
             return True
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class Publisher:
             with self._changed:
                 due = 0.0 if over else self._pace.due_s()
                 # What came in since the last look may have changed the answer.
-                settled = (due is None or self._final) and not self._poked
+                settled = (due is None or (over and self._final)) and not self._poked
                 if self._closed or settled:
                     self._thread = None
                     return

@@ -6,16 +6,53 @@ few times a second, from one thread, and only while somebody looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ktrace_nb.stream.calls.feed import Feed
+from ktrace_nb.stream.selection import Window
+
+__all__ = ["Action", "Kind", "PanelSource", "PanelStatus", "ProbeStatus", "State", "ViewData", "Window"]
 
 State: TypeAlias = Literal["running", "done", "failed"]
-Kind: TypeAlias = Literal["histogram", "table", "text", "indent", "flame", "callgraph"]
+Kind: TypeAlias = Literal[
+    "histogram",
+    "heatmap",
+    "table",
+    "series",
+    "timeline",
+    "states",
+    "text",
+    "indent",
+    "flame",
+    "callgraph",
+]
+Action: TypeAlias = Literal["pause", "resume", "reset", "on", "off", "export", "snapshot"]
+"""What can be asked of a trace besides to end: ``on`` and ``off`` take the name of a probe,
+``export`` a form such as ``csv``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeStatus:
+    """How one probe stands."""
+
+    name: str
+    hits: int
+    ns_per_hit: float | None = None
+    """None if it was never hit, or not known."""
+
+    cpu_share: float | None = None
+    """Of one CPU over the whole trace, 1.0 is all of it; None if not known."""
+
+    missed: int = 0
+    on: bool = True
+    switchable: bool = True
+    """Whether the actions ``on`` and ``off`` work on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +81,18 @@ class PanelStatus:
     stoppable: bool = True
     """Whether :meth:`PanelSource.request_stop` can end it."""
 
+    paused: bool = False
+    """Whether its probes see nothing for now, although they are attached."""
+
+    probes: tuple[ProbeStatus, ...] = ()
+    """Each of them, in order; empty if not known."""
+
+    actions: frozenset[Action] = frozenset()
+    """What :meth:`PanelSource.request` can be asked for now."""
+
+    notice: str = ""
+    """What came of the last action, one line, e.g. where the export was written."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewData:
@@ -54,16 +103,15 @@ class ViewData:
 
     kind: Kind
     frame: pd.DataFrame
-    """For ``"histogram"`` as :func:`ktrace_nb.stream.histogram.log2_hist` returns
-    it; for ``"table"`` any frame; for ``"text"`` one column ``text`` with a row
+    """What it holds depends on the kind; each says so where its plain function is:
+    :func:`ktrace_nb.widgets.histogram`, ``heatmap``, ``table``, ``series``, ``timeline``,
+    ``states``, ``flame``, ``callgraph``. For ``"text"`` one column ``text`` with a row
     per line, indexed by the line's number counted from the start of the trace
     (ascending; the oldest lines may be missing); for ``"indent"`` any frame, as only
-    ``feed`` is drawn; for ``"flame"`` a frame of calls
-    (:func:`ktrace_nb.widgets.flame_tree` says which columns); for ``"callgraph"``
-    a frame of edges (:func:`ktrace_nb.widgets.call_graph`)."""
+    ``feed`` is drawn."""
 
-    generation: int
-    """Changes whenever the frame does; a view of the same generation is not drawn again."""
+    generation: Hashable
+    """Changes whenever the frame, its marks or its window do: a view of the same is not drawn again."""
 
     options: Mapping[str, str] = field(default_factory=dict)
     """``scale``: ``"log2"`` (default) or ``"linear"``. ``unit``: of a histogram's
@@ -77,6 +125,21 @@ class ViewData:
     selected: Callable[[Sequence[int]], None] | None = None
     """For ``"indent"``: called with the calls (index of the frame ``calls``) that a
     click has selected, from the thread that receives the click."""
+
+    pick: Callable[[Sequence[Any]], None] | None = None
+    """Called with the labels of ``frame``'s index whose rows were picked in the view,
+    none if nothing is picked any more; from the thread that receives the click."""
+
+    marks: NDArray[np.bool_] | None = None
+    """Of each row of ``frame`` whether it is picked, here or in a view that shares its keys;
+    None if nothing is picked anywhere."""
+
+    window: Window | None = None
+    """The window of time that is looked at, None for all; of kinds with an axis of time."""
+
+    set_window: Callable[[Window | None], None] | None = None
+    """Called with the window of time that was picked in the view, or None to see all; from the
+    thread that receives the click."""
 
 
 class PanelSource(Protocol):
@@ -96,5 +159,13 @@ class PanelSource(Protocol):
         """Ask the trace to end, without waiting for it.
 
         Called from the thread that receives the click: it may only set a flag.
+        """
+        ...
+
+    def request(self, action: Action, argument: str = "") -> None:
+        """Ask for one of the ``actions`` of the status, without waiting for it.
+
+        Called from the thread that receives the click: it may only set a flag. What comes of
+        it is told by :attr:`PanelStatus.notice`.
         """
         ...

@@ -8,7 +8,7 @@ ink a middle grey, so that it can be read on a light and on a dark page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Literal
 
@@ -22,6 +22,12 @@ INK = "#737b85"
 
 BAR = "#3182bd"
 """Told from the ink by lightness alone, so also without colour vision."""
+
+PICKED = "#d55e00"
+"""Vermilion of the palette of Okabe and Ito, told from the others by lightness too."""
+
+OTHER = "#9ec1dd"
+"""Of a bar that is not picked, where one is."""
 
 _LEFT, _RIGHT, _TITLE, _AXIS = 64, 16, 24, 46
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
@@ -50,8 +56,13 @@ def histogram_svg(
     return picture_svg(histogram_picture(frame, name=name, scale=scale, unit=unit, label=label))
 
 
-def picture_svg(picture: Picture) -> str:
-    """Draw a picture as a stand-alone SVG document."""
+def picture_svg(picture: Picture, picked: Sequence[Sequence[int]] = ()) -> str:
+    """Draw a picture as a stand-alone SVG document.
+
+    Args:
+        picture: What to draw.
+        picked: Per chart the numbers of the bars that are picked; none anywhere, and all look alike.
+    """
     count = len(picture.charts)
     bars_height = chart_height(count)
     head = _TITLE if picture.name else 4
@@ -67,9 +78,10 @@ def picture_svg(picture: Picture) -> str:
         lines.append(f'<text x="0" y="15" font-size="14" font-weight="600">{escape(picture.name)}</text>')
     if not count:
         lines.append(f'<text x="0" y="{head + 18}">nothing counted yet</text>')
+    fills = [_fills(picture, bars, some=any(picked)) for bars in picked or [()] * count]
     for number, chart in enumerate(picture.charts):
         bottom = head + (number + 1) * step
-        lines += _chart(picture, chart, bottom, bars_height)
+        lines += _chart(picture, chart, bottom, bars_height, fills[number])
         if number == 0:
             y = bottom - bars_height - 11
             lines.append(f'<text x="{_LEFT - 8}" y="{y}" text-anchor="end">count</text>')
@@ -86,7 +98,13 @@ def _x(picture: Picture, at: float) -> float:
     return _LEFT + (at - first) / (last - first) * (WIDTH - _LEFT - _RIGHT)
 
 
-def _chart(picture: Picture, chart: Chart, bottom: int, height: int) -> Iterator[str]:
+def _fills(picture: Picture, picked: Sequence[int], *, some: bool) -> list[str]:
+    """The colour of each bar of a chart."""
+    chosen = set(picked)
+    return [PICKED if bar in chosen else OTHER if some else BAR for bar in range(len(picture.labels))]
+
+
+def _chart(picture: Picture, chart: Chart, bottom: int, height: int, fills: Sequence[str]) -> Iterator[str]:
     total = f"total {chart.total:,}"
     title = f"{chart.title} · {total}" if chart.title else total
     anchor = f'x="{_LEFT}"' if chart.title else f'x="{WIDTH - _RIGHT}" text-anchor="end"'
@@ -96,15 +114,18 @@ def _chart(picture: Picture, chart: Chart, bottom: int, height: int) -> Iterator
         yield f'<path d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}" stroke="{INK}" stroke-opacity=".25"/>'
         yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(tick.label)}</text>'
     unit = escape(picture.unit and f" {picture.unit}")
-    yield f'<g fill="{BAR}">'
-    for left, tall, name in zip(picture.left_edges, chart.heights, picture.labels, strict=True):
-        if tall:
+    fill = max(fills, key=fills.count)
+    yield f'<g fill="{fill}">'
+    bars = zip(picture.left_edges, chart.counts.tolist(), picture.labels, fills, strict=True)
+    for left, count, name, own in bars:
+        if count:
             x0, x1 = _x(picture, float(left)) + 1, _x(picture, float(left) + 1) - 1
             # A single count among millions is still seen: a bar is a pixel at least.
-            pixels = max(1.0, float(tall) / chart.top * height)
+            pixels = max(1.0, float(count) / chart.top * height)
+            other = f' fill="{own}"' if own != fill else ""
             yield (
                 f'<rect x="{x0:.1f}" y="{bottom - pixels:.1f}" width="{x1 - x0:.1f}" '
-                f'height="{pixels:.1f}"><title>{escape(name)}{unit}: {int(tall):,}</title></rect>'
+                f'height="{pixels:.1f}"{other}><title>{escape(name)}{unit}: {count:,}</title></rect>'
             )
     yield "</g>"
 

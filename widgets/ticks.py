@@ -10,7 +10,7 @@ more digits than a float has.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ktrace_nb.stream.histogram import nice_step
@@ -136,3 +136,113 @@ def linear_ticks(count: int, *, lowest: int, step: int, unit: str = "", most: in
         values = [value for value in values if value < end]
     name = (lambda value: time_label(value * SECONDS[unit])) if unit in SECONDS else count_label
     return tuple(Tick((value - lowest) / step + shift, name(value)) for value in values)
+
+
+_MOMENT_STEPS = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    10_800,
+    21_600,
+    43_200,
+    86_400,
+)
+
+
+def value_ticks(
+    low: float, high: float, *, unit: str = "", most: int = 5
+) -> tuple[float, float, tuple[Tick, ...]]:
+    """An axis of real numbers: its bottom, its top, and ticks at both and between.
+
+    Args:
+        low: The lowest value; the axis begins at 0 unless it is negative.
+        high: The highest.
+        unit: One of :data:`SECONDS`, ``bytes`` or ``kb`` (with or without ``_per_s``), ``share``;
+            anything else is counted.
+        most: How many steps there are about.
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
+    size, name = _unit_step(max(-low, high), unit)
+    step = _nice_real((high - low) / most / size) * size
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    last = max(last, first + 1)
+    return first * step, last * step, tuple(Tick(n * step, name(n * step)) for n in range(first, last + 1))
+
+
+def _unit_step(largest: float, unit: str) -> tuple[float, Callable[[float], str]]:
+    """What steps are round multiples of, and how a value is written."""
+    if unit in SECONDS:
+        return 1.0, lambda value: time_label(value * SECONDS[unit])
+    what = unit.removesuffix("_per_s")
+    if what in ("bytes", "kb"):
+        scale = 1024 if what == "kb" else 1
+        power = min(6, max(0, int(math.log(max(largest * scale, 1), 1024) + 1e-9)))
+        size = 1024.0**power / scale
+        prefix = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")[power]
+        return size, lambda value: f"{value / size:.4g} {prefix}" if value else "0"
+    if unit == "share":
+        return 0.01, lambda value: f"{value * 100:.4g} %"
+    return 1.0, lambda value: count_label(round(value, 12), largest=largest)
+
+
+def _nice_real(least: float) -> float:
+    """The smallest of 1, 2 and 5 times a power of ten that is not below a number; 1 if that is 0."""
+    if not least > 1e-300:  # nor so little that steps of it are none
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= least * (1 - 1e-9))
+
+
+def moment_ticks(first: float, last: float, *, most: int = 9) -> tuple[float, float, tuple[Tick, ...], str]:
+    """An axis of time: its beginning, its end, ticks, and what they are written in.
+
+    The end is a tick, so that the axis of a running trace jumps now and then instead of
+    moving with every moment.
+
+    Args:
+        first: The first moment, seconds since the start.
+        last: The last one.
+        most: How many steps there may be.
+    """
+    last = last if last > first else first + 1
+    least = max((last - first) / most, 1e-9)
+    days = 86_400.0 * math.ceil(least / 86_400)
+    step = _nice_real(least) if least <= 1 else next((s for s in _MOMENT_STEPS if s >= least), days)
+    begin, end = math.floor(first / step + 1e-9), math.ceil(last / step - 1e-9)
+    end = max(end, begin + 1)
+    name, unit = _clock(step, end * step)
+    ticks = tuple(Tick(float(n * step), name(n * step)) for n in range(begin, end + 1))
+    return float(begin * step), float(end * step), ticks, unit
+
+
+def _clock(step: float, last: float) -> tuple[Callable[[float], str], str]:
+    """How moments are written, and what that is called."""
+
+    def parts(at: float) -> tuple[str, int]:
+        return "-" if at < 0 else "", abs(int(at))
+
+    def minutes(at: float) -> str:
+        sign, whole = parts(at)
+        return f"{sign}{whole // 60}:{whole % 60:02}"
+
+    def hours(at: float) -> str:
+        sign, whole = parts(at)
+        seconds = f":{whole % 60:02}" if step < 60 else ""
+        return f"{sign}{whole // 3600}:{whole // 60 % 60:02}{seconds}"
+
+    if step < 1 or last <= 180:
+        return lambda at: f"{round(at, 9):.12g}", "seconds"
+    if last <= 7200:
+        return minutes, "minutes:seconds"
+    return hours, "hours:minutes" + (":seconds" if step < 60 else "")

@@ -22,7 +22,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,17 @@ CHROMIUM_FLAGS = (
 )
 START_S = 60.0
 """How long JupyterLab may take to answer; it needs about 3 s on an idle machine."""
+
+_NBGRADER = ("assignment_list", "course_list", "formgrader", "validate_assignment")
+ADD_ONS: Mapping[str, tuple[Sequence[str], str]] = {
+    "ipylab": ((), "ipylab"),
+    "jupytext": (("jupyterlab_jupytext",), "jupyterlab-jupytext"),
+    "nbgrader": (tuple(f"nbgrader.server_extensions.{name}" for name in _NBGRADER), "@jupyter/nbgrader"),
+    "notebook": (("notebook",), "@jupyter-notebook/lab-extension"),
+    "voila": (("voila.server_extension",), "@voila-dashboards/jupyterlab-preview"),
+}
+"""What other front ends and graders, here for tests of their own, bring into every Jupyter server of
+the same environment: extensions of the server, and one of the page."""
 
 READY = """() => {
     const widget = window.jupyterapp && jupyterapp.shell.currentWidget;
@@ -93,6 +104,32 @@ def lab_server(
     Raises:
         RuntimeError: It ended early, or did not answer within ``START_S``.
     """
+    arguments = ["--LabApp.news_url=None", "--LabApp.extension_manager=readonly"]
+    arguments += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    arguments += ["--LabApp.expose_app_in_browser=True"]
+    with serving("jupyterlab", arguments, settings=settings, python=python) as server:
+        yield server
+
+
+@contextmanager
+def serving(
+    module: str,
+    arguments: Sequence[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    python: str = sys.executable,
+) -> Iterator[LabServer]:
+    """Start one of Jupyter's servers on loopback, as :func:`lab_server` does, without ``ADD_ONS``.
+
+    Args:
+        module: What ``python -m`` runs.
+        arguments: Its options besides the address, the token and the folder.
+        settings: JupyterLab settings by plugin.
+        python: The interpreter that has it.
+
+    Raises:
+        RuntimeError: It ended early, or did not answer within ``START_S``.
+    """
     base = Path(tempfile.mkdtemp(prefix="ktrace-lab."))
     folders = {name: base / name for name in ("config", "data", "runtime", "ipython", "notebooks")}
     for folder in folders.values():
@@ -104,6 +141,13 @@ def lab_server(
     }
     (folders["config"] / "labconfig").mkdir()
     (folders["config"] / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(overrides))
+    unwanted = [add_on for name, add_on in ADD_ONS.items() if name != module]
+    pages = {"disabledExtensions": {page: True for _, page in unwanted}}
+    (folders["config"] / "labconfig" / "page_config.json").write_text(json.dumps(pages))
+    servers = {name: False for names, _ in unwanted for name in names}
+    (folders["config"] / "jupyter_server_config.json").write_text(
+        json.dumps({"ServerApp": {"jpserver_extensions": servers}})
+    )
     environment = os.environ | {
         "HOME": str(base),
         # The lab's image and the compiler's cache are the user's own.
@@ -119,12 +163,10 @@ def lab_server(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [python, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    command = [python, "-m", module, "--no-browser", "--allow-root"]
     command += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=50"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folders['notebooks']}"]
-    command += ["--LabApp.news_url=None", "--LabApp.extension_manager=readonly"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    command += ["--LabApp.expose_app_in_browser=True"]
+    command += arguments
     log = base / "lab.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -150,9 +192,7 @@ def _address(process: subprocess.Popen[bytes], written: Path, log: Path, token: 
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(
-                f"JupyterLab ended with status {process.returncode}:\n{log.read_text()[-2000:]}"
-            )
+            raise RuntimeError(f"Jupyter ended with status {process.returncode}:\n{log.read_text()[-2000:]}")
         if written.exists():
             try:
                 url = f"http://127.0.0.1:{json.loads(written.read_text())['port']}"
@@ -161,7 +201,7 @@ def _address(process: subprocess.Popen[bytes], written: Path, log: Path, token: 
             except (json.JSONDecodeError, urllib.error.URLError, OSError):
                 pass
         time.sleep(0.05)
-    raise RuntimeError(f"JupyterLab did not answer within {START_S:g} s:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"Jupyter did not answer within {START_S:g} s:\n{log.read_text()[-2000:]}")
 
 
 @contextmanager

@@ -62,6 +62,7 @@ def reopened(page: kit.LabPage, browser: Browser, path: str, name: str) -> dict[
                         widths: [...shown.querySelectorAll('img')].map(image => image.naturalWidth),
                         visible: shown.getBoundingClientRect().height > 300,
                         text: area.innerText,
+                        titles: [...shown.querySelectorAll('td')].map(cell => cell.title),
                         panels: document.querySelectorAll('.ktrace-panel').length,
                     };
                 }"""
@@ -94,7 +95,8 @@ def test_a_saved_notebook_without_a_kernel_shows_the_final_picture(
     assert shown["visible"]
     assert shown["panels"] == 0
     assert "done: stopped" in shown["text"]
-    assert "18,446,744,073,709,551,615" in shown["text"]
+    assert "16.0 EiB" in shown["text"]
+    assert "18,446,744,073,709,551,615 bytes" in shown["titles"]
     assert "model not found" not in shown["text"]
     assert "Loading widget" not in shown["text"]
 
@@ -112,5 +114,6 @@ def test_a_notebook_executed_and_converted_to_html_shows_the_picture(page: kit.L
     assert images.evaluate_all("(all) => all.map(image => image.naturalWidth)") == [720, 720]
     assert all(image.is_visible() for image in images.all())
     shown = page.page.locator(".ktrace-static").inner_text()
-    assert "18,446,744,073,709,551,615" in shown
+    assert "16.0 EiB" in shown
+    assert page.page.locator("td[title='18,446,744,073,709,551,615 bytes']").count() == 1
     assert "done" in shown

@@ -76,14 +76,19 @@ def test_counts_beyond_31_bits_are_drawn_to_scale(page: kit.LabPage, path: str) 
     assert labels(page, 0, "middle") == ["128", "256", "512", "1K", "2K", "4K", "8K", "16K", "32K"]
 
 
-def test_a_table_shows_every_digit_and_nothing_of_a_name_is_taken_for_html(
+def test_a_table_shows_every_digit_if_asked_and_nothing_of_a_name_is_taken_for_html(
     page: kit.LabPage, path: str
 ) -> None:
     open_panel(page, path, "Synthetic(['by process'], age=3, hertz=0)")
     page.page.wait_for_selector(".ktrace-table tbody tr")
     rows = [row.split("\t") for row in texts(page, ".ktrace-table tbody tr")]
-    assert rows[0] == ["<img src=x onerror=alert(1)>", "1039", "18,446,744,073,709,551,615", "58.50"]
-    assert rows[1] == ["proc-38", "1038", f"{38 * 3 * 1_000_003:,}", "57.00"]
+    assert rows[0] == ["<img src=x onerror=alert(1)>", "1039", "16.0 EiB", "58.5 µs"]
+    assert rows[1] == ["proc-38", "1038", "109 MiB", "57 µs"]
+    page.page.locator(".ktrace-tools button", has_text="exact").click()
+    page.page.wait_for_selector(".ktrace-table td:text-is('18,446,744,073,709,551,615')")
+    rows = [row.split("\t") for row in texts(page, ".ktrace-table tbody tr")]
+    assert rows[0] == ["<img src=x onerror=alert(1)>", "1039", "18,446,744,073,709,551,615", "58.5"]
+    assert rows[1] == ["proc-38", "1038", f"{38 * 3 * 1_000_003:,}", "57"]
     assert len(rows) == 20
     assert texts(page, ".ktrace-table .ktrace-foot") == ["40 rows, 20 more rows not shown"]
     assert page.page.locator(".ktrace-table img").count() == 0

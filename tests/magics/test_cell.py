@@ -71,7 +71,7 @@ def test_targets_are_listed(shell: Shell) -> None:
     ("line", "offered"),
     [
         ("%%ktrace --vi", ["%%ktrace --view"]),
-        ("%%ktrace --view h", ["%%ktrace --view hist"]),
+        ("%%ktrace --view h", ["%%ktrace --view hist", "%%ktrace --view heatmap"]),
         ("%%ktrace --target lo", ["%%ktrace --target local"]),
         ("%%ktrace --show b", ["%%ktrace --show bytecode"]),
         ("%%ktrace --attach kpr", ["%%ktrace --attach kprobe:"]),

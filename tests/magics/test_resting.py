@@ -24,7 +24,9 @@ class Clockwork:
 
     def look(self, generation: int, *, running: bool = True) -> int:
         """Which of the views that were made is shown."""
-        return self.resting.view("flame", generation, self.make, running=running).generation
+        made = self.resting.view("flame", generation, self.make, running=running).generation
+        assert isinstance(made, int)
+        return made
 
 
 def test_making_a_view_of_a_running_walk_takes_its_share_of_a_cpu_at_most() -> None:

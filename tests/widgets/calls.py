@@ -166,3 +166,6 @@ class Walked:
 
     def request_stop(self) -> None:
         self.over = True
+
+    def request(self, action: str, argument: str = "") -> None:
+        """Nothing can be asked for."""

@@ -140,6 +140,9 @@ class LiveWalk:
     def request_stop(self) -> None:
         self.stopped = True
 
+    def request(self, action: str, argument: str = "") -> None:
+        """Nothing can be asked for."""
+
     def view_data(self) -> Sequence[ViewData]:
         count = int(self.share() * len(self.whole))
         calls = self.whole.iloc[:count]

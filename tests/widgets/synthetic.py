@@ -10,6 +10,7 @@ import pandas as pd
 
 from ktrace_nb.stream.histogram import linear_hist, log2_hist
 from ktrace_nb.widgets import PanelStatus, ViewData
+from ktrace_nb.widgets.source import Action
 
 BEYOND_INT32 = 5_000_000_000
 """A count that wraps when it is sent as int32."""
@@ -44,6 +45,7 @@ class Synthetic:
         self.seconds = seconds
         self.started = time.monotonic()
         self.stopped_at: float | None = None
+        self.requests: list[tuple[Action, str]] = []
         self.asked = 0
         """How often its frames were asked for."""
 
@@ -70,6 +72,10 @@ class Synthetic:
 
     def request_stop(self) -> None:
         self.stopped_at = self.stopped_at or time.monotonic()
+
+    def request(self, action: Action, argument: str = "") -> None:
+        """Note what was asked for."""
+        self.requests.append((action, argument))
 
     def generation(self) -> int:
         """The number of the frames it shows now."""

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ktrace_nb.stream.histogram import linear_hist, log2_hist
-from ktrace_nb.widgets.chart import LEAST_BARS, MOST_BARS, MOST_CHARTS, histogram_picture, view_picture
+from ktrace_nb.widgets.chart import MOST_BARS, MOST_CHARTS, histogram_picture, view_picture
 from ktrace_nb.widgets.source import ViewData
+from ktrace_nb.widgets.value_axis import LEAST_BARS
 
 
 @given(st.dictionaries(st.integers(0, 64), st.integers(1, 2**53), min_size=1))
@@ -27,7 +28,7 @@ def test_every_bucket_s_bar_is_as_high_as_its_count(counts: dict[int, int]) -> N
 def test_heights_are_float64_for_bqplot_wraps_int64_at_2_to_the_31() -> None:
     picture = histogram_picture(log2_hist([12], [5_000_000_000]))
     assert picture.charts[0].heights.dtype == np.float64
-    assert picture.centres.dtype == np.float64
+    assert picture.left_edges.dtype == np.float64
     assert picture.charts[0].heights.max() == 5_000_000_000
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ktrace_nb.widgets.pace import BLIND_HZ, BLIND_TICKS, MOST_HZ, PATIENCE_S, Pace
+from ktrace_nb.widgets.pace import BLIND_HZ, BLIND_TICKS, MOST_HZ, PATIENCE_S, PROMPT_S, Pace
 
 
 class Clock:
@@ -33,19 +33,67 @@ def test_nothing_is_due_before_a_page_says_that_it_shows_the_panel(pace: Pace) -
 
 def test_the_next_update_waits_for_the_acknowledgement_and_for_the_rate(pace: Pace, clock: Clock) -> None:
     pace.hear("a", None, direct=True)
-    tick = pace.sent()
+    tick = pace.sent().number
     clock.now += 1
     assert pace.due_s() == pytest.approx(PATIENCE_S - 1)
     pace.hear("a", tick, direct=True)
     assert pace.due_s() == 0
-    tick = pace.sent()
+    tick = pace.sent().number
     pace.hear("a", tick, direct=True)
     assert pace.due_s() == pytest.approx(1 / MOST_HZ)
 
 
+def updates(pace: Pace, clock: Clock, *, answer_s: float, count: int) -> list[bool]:
+    """Send updates as they fall due to a page that takes so long to answer; which were quiet."""
+    quiet = []
+    for _ in range(count):
+        clock.now += pace.due_s() or 0
+        tick = pace.sent()
+        quiet.append(tick.quiet)
+        if not tick.quiet:
+            clock.now += answer_s
+            pace.hear("a", tick.number, direct=True)
+    return quiet
+
+
+def test_a_prompt_page_is_asked_to_acknowledge_every_second_update(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", None, direct=True)
+    begun = clock.now
+    assert updates(pace, clock, answer_s=PROMPT_S / 2, count=9) == [False, True] * 4 + [False]
+    assert clock.now - begun == pytest.approx(8 / MOST_HZ + PROMPT_S / 2)
+
+
+def test_a_page_that_is_slow_is_asked_to_acknowledge_every_update(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", None, direct=True)
+    assert not any(updates(pace, clock, answer_s=PROMPT_S * 2, count=9))
+
+
+def test_a_prompt_page_that_falls_silent_gets_two_more_updates(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", None, direct=True)
+    assert updates(pace, clock, answer_s=0.01, count=1) == [False]
+    sent = 0
+    while (due := pace.due_s()) is not None:
+        clock.now += due
+        if due == 0 and pace.due_s() == 0:
+            pace.sent()
+            sent += 1
+    assert sent == 2
+
+
+def test_two_pages_are_asked_for_every_update_if_one_of_them_is_slow(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", None, direct=True)
+    pace.hear("b", None, direct=True)
+    for _ in range(4):
+        tick = pace.sent()
+        assert not tick.quiet
+        pace.hear("a", tick.number, direct=True)
+        clock.now += 1
+        pace.hear("b", tick.number, direct=True)
+
+
 def test_a_page_that_fell_silent_is_not_waited_for_and_may_come_back(pace: Pace, clock: Clock) -> None:
     pace.hear("a", None, direct=True)
-    tick = pace.sent()
+    tick = pace.sent().number
     clock.now += PATIENCE_S
     assert pace.due_s() is None
     pace.hear("a", tick, direct=True)
@@ -54,7 +102,7 @@ def test_a_page_that_fell_silent_is_not_waited_for_and_may_come_back(pace: Pace,
 
 def test_a_trace_without_news_is_not_silence(pace: Pace, clock: Clock) -> None:
     pace.hear("a", None, direct=True)
-    pace.hear("a", pace.sent(), direct=True)
+    pace.hear("a", pace.sent().number, direct=True)
     clock.now += 3600
     assert pace.due_s() == 0
 
@@ -62,7 +110,7 @@ def test_a_trace_without_news_is_not_silence(pace: Pace, clock: Clock) -> None:
 def test_the_slower_of_two_pages_sets_the_pace_until_it_falls_silent(pace: Pace, clock: Clock) -> None:
     pace.hear("quick", None, direct=True)
     pace.hear("slow", None, direct=True)
-    tick = pace.sent()
+    tick = pace.sent().number
     pace.hear("quick", tick, direct=True)
     clock.now += 1
     assert pace.due_s() == pytest.approx(PATIENCE_S - 1)
@@ -88,7 +136,7 @@ def test_a_new_view_of_an_old_panel_owes_nothing(pace: Pace) -> None:
 
 def test_a_late_acknowledgement_does_not_take_back_a_newer_one(pace: Pace, clock: Clock) -> None:
     pace.hear("a", None, direct=True)
-    first, second = pace.sent(), pace.sent()
+    first, second = pace.sent().number, pace.sent().number
     pace.hear("a", second, direct=True)
     pace.hear("a", first, direct=False)
     clock.now += 1

@@ -29,11 +29,11 @@ class Trace:
             self.published.append(time.monotonic())
         return self.changing
 
-    def tick(self, number: int) -> None:
+    def tick(self, tick: pace.Tick) -> None:
         self.outstanding += 1
         self.most_outstanding = max(self.most_outstanding, self.outstanding)
-        if self.acknowledge_s is not None:
-            threading.Timer(self.acknowledge_s, self.acknowledge, [number]).start()
+        if self.acknowledge_s is not None and not tick.quiet:
+            threading.Timer(self.acknowledge_s, self.acknowledge, [tick.number]).start()
 
     def acknowledge(self, number: int) -> None:
         self.outstanding = 0

@@ -69,7 +69,10 @@ def test_the_bundle_holds_every_view_as_html_and_as_text() -> None:
         assert source_text.startswith("data:image/svg+xml;base64,")
         svg = base64.b64decode(source_text.partition(",")[2]).decode()
         assert len(bars_of(svg)) > 10
-    assert page.text.count("18,446,744,073,709,551,615") == 1
+    assert page.text.count("16.0 EiB") == 1
+    titles = [attributes.get("title") for tag, attributes in page.tags if tag == "td"]
+    assert titles.count("18,446,744,073,709,551,615 bytes") == 1
+    assert "18,446,744,073,709,551,615" in bundle["text/plain"]
     assert "20 more rows" in page.text
     assert "<img src=x onerror=alert(1)>" in page.text  # as text, not as a tag
     for view in source.view_data():

@@ -9,7 +9,9 @@ from ktrace_nb.widgets.ticks import (
     count_ticks,
     linear_ticks,
     log2_ticks,
+    moment_ticks,
     time_label,
+    value_ticks,
 )
 
 
@@ -98,3 +100,57 @@ def test_one_axis_has_one_prefix() -> None:
 )
 def test_times_are_shown_in_the_unit_that_suits_them(seconds: float, label: str) -> None:
     assert time_label(seconds) == label
+
+
+@given(
+    st.integers(-(10**15), 10**15),
+    st.integers(-(10**15), 10**15),
+    st.sampled_from([1, 1e-6, 1e-12]),
+    st.sampled_from(["", "bytes", "kb", "share", "per_s"]),
+)
+def test_an_axis_of_values_holds_them_and_0_and_has_ticks_at_both_ends(
+    one: float, other: float, size: float, unit: str
+) -> None:
+    one, other = one * size, other * size
+    bottom, top, ticks = value_ticks(min(one, other), max(one, other), unit=unit)
+    assert bottom <= min(one, other, 0) + 1e-6 * (top - bottom)
+    assert top >= max(one, other, 0) - 1e-6 * (top - bottom)
+    assert (ticks[0].at, ticks[-1].at) == (bottom, top)
+    assert len(ticks) <= 9
+    assert bottom < top
+
+
+def test_values_are_labelled_in_their_unit() -> None:
+    assert [tick.label for tick in value_ticks(0, 3 * 2**20, unit="bytes")[2]] == (
+        ["0", "1 MiB", "2 MiB", "3 MiB"]
+    )
+    assert [tick.label for tick in value_ticks(0, 2_100_000, unit="ns")[2]] == (
+        ["0", "500 µs", "1 ms", "1.5 ms", "2 ms", "2.5 ms"]
+    )
+    assert [tick.label for tick in value_ticks(0, 0.42, unit="share")[2]] == (
+        ["0 %", "10 %", "20 %", "30 %", "40 %", "50 %"]
+    )
+    assert [tick.label for tick in value_ticks(-3, 4)[2]] == ["-4", "-2", "0", "2", "4"]
+    assert [tick.label for tick in value_ticks(0, 0)[2]] == ["0", "1"]
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+def test_an_axis_of_time_holds_its_moments(one: int, other: int) -> None:
+    first, last = min(one, other) / 1000, max(one, other) / 1000
+    begin, end, ticks, _ = moment_ticks(first, last)
+    assert begin <= first + 1e-6
+    assert end >= last - 1e-6
+    assert (ticks[0].at, ticks[-1].at) == (begin, end)
+    assert len(ticks) <= 12
+    assert len({tick.label for tick in ticks}) == len(ticks)
+
+
+def test_moments_are_seconds_at_first_and_minutes_and_hours_later() -> None:
+    assert [tick.label for tick in moment_ticks(0, 42)[2]] == ["0", "5", *map(str, range(10, 50, 5))]
+    begin, end, ticks, written_in = moment_ticks(0, 1700)
+    assert (begin, end, written_in) == (0, 1800, "minutes:seconds")
+    assert [tick.label for tick in ticks] == ["0:00", "5:00", "10:00", "15:00", "20:00", "25:00", "30:00"]
+    assert [tick.label for tick in moment_ticks(0, 4 * 3600)[2]][:3] == ["0:00", "0:30", "1:00"]
+    assert [tick.label for tick in moment_ticks(0.1, 0.45)[2]] == (
+        ["0.1", "0.15", "0.2", "0.25", "0.3", "0.35", "0.4", "0.45"]
+    )

@@ -1,18 +1,7 @@
 // A call graph: Python sends places, texts and numbers; the page draws them as SVG,
 // element by element, so that a name is never taken for markup.
 
-const SVG = "http://www.w3.org/2000/svg";
-const SCALES = [0.25, 0.35, 0.5, 0.7, 1, 1.4, 2];
-const LEAST_SCALE = 0.7; // smaller can hardly be read
 const MOST_HEIGHT = 560;
-
-function make(tag, parent, attributes = {}, text = "") {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text) made.textContent = text;
-  parent?.append(made);
-  return made;
-}
 
 function render({ model, el }) {
   el.classList.add("ktrace-calls", "ktrace-graph");
@@ -21,9 +10,7 @@ function render({ model, el }) {
   el.dataset.lmSuppressShortcuts = "true";
   const title = element("div", "ktrace-title", el);
   const bar = element("div", "ktrace-calls-bar", el);
-  const smaller = element("button", "", bar, { type: "button", textContent: "−", ariaLabel: "smaller" });
-  const larger = element("button", "", bar, { type: "button", textContent: "+", ariaLabel: "larger" });
-  const fit = element("button", "", bar, { type: "button", textContent: "fit" });
+  const buttons = scaleButtons(bar);
   const frame = element("div", "ktrace-graph-frame", el);
   frame.style.maxHeight = `${MOST_HEIGHT}px`;
   const picture = make("svg", frame, { tabindex: "0", role: "application", "aria-label": "call graph: arrows move, Enter selects, Escape lets go" });
@@ -33,20 +20,12 @@ function render({ model, el }) {
   const foot = element("div", "ktrace-foot", el);
 
   let graph = model.get("graph");
-  let scale = null; // of itself as wide as the page, if that can be read; 0 is as wide as the page anyway
   let pointed = ""; // name of a function
   let shapes = new Map(); // name to the node's element
   let lines = []; // element and ends of each edge
   const idle = "point at a function or a call; click selects, dragging moves";
 
-  function size() {
-    const most = frame.clientWidth / Math.max(graph.width, 1);
-    const fitting = Math.min(1, most);
-    const now = scale || (scale === 0 ? fitting : Math.max(fitting, LEAST_SCALE));
-    picture.setAttribute("width", Math.max(graph.width * now, 1));
-    picture.setAttribute("height", Math.max(graph.height * now, 1));
-    return now;
-  }
+  const view = scaled(frame, picture, () => [graph.width, graph.height], buttons);
 
   function show() {
     graph = model.get("graph");
@@ -82,11 +61,11 @@ function render({ model, el }) {
       group.onmouseenter = () => point(node.name);
       group.onmouseleave = () => point("");
       group.onclick = () => {
-        if (!grip?.moved) select(model.get("selected") === node.name ? "" : node.name);
+        if (!view.dragged()) select(model.get("selected") === node.name ? "" : node.name);
       };
       shapes.set(node.name, group);
     }
-    size();
+    view.size();
     mark();
   }
 
@@ -142,22 +121,7 @@ function render({ model, el }) {
     }
     if (next < 0) return;
     point(graph.nodes[next].name);
-    reveal(graph.nodes[next]);
-  }
-
-  // Scrolls the picture alone: scrollIntoView would move the page as well.
-  function reveal(node) {
-    const now = size();
-    const [x, y, halfWide, halfHigh] = [node.x, node.y, node.width / 2, node.height / 2].map((length) => length * now);
-    frame.scrollLeft = Math.min(Math.max(frame.scrollLeft, x + halfWide - frame.clientWidth), x - halfWide);
-    frame.scrollTop = Math.min(Math.max(frame.scrollTop, y + halfHigh - frame.clientHeight), y - halfHigh);
-  }
-
-  function rescale(direction) {
-    const now = size();
-    const next = direction > 0 ? SCALES.find((step) => step > now * 1.01) : SCALES.findLast((step) => step < now * 0.99);
-    if (next) scale = next;
-    size();
+    view.reveal(graph.nodes[next]);
   }
 
   picture.onkeydown = (event) => {
@@ -169,39 +133,20 @@ function render({ model, el }) {
       pointed = "";
       select("");
       mark();
-    } else if (key === "+" || key === "-") rescale(key === "+" ? 1 : -1);
+    } else if (key === "+" || key === "-") view.rescale(key === "+" ? 1 : -1);
     else return;
     event.preventDefault();
     event.stopPropagation();
   };
-  // Dragging moves the picture; a click is a press that moved nothing.
-  let grip = null;
-  picture.onpointerdown = (event) => {
-    if (event.button === 0) grip = { x: event.clientX, y: event.clientY, left: frame.scrollLeft, top: frame.scrollTop, moved: false };
-  };
-  picture.onpointermove = (event) => {
-    if (!grip || !(event.buttons & 1)) return;
-    const [x, y] = [event.clientX - grip.x, event.clientY - grip.y];
-    grip.moved ||= Math.hypot(x, y) > 4;
-    if (grip.moved) frame.scrollTo(grip.left - x, grip.top - y);
-  };
-  smaller.onclick = () => rescale(-1);
-  larger.onclick = () => rescale(1);
-  fit.onclick = () => {
-    scale = 0;
-    size();
-  };
 
   model.on("change:graph", show);
   model.on("change:selected", mark);
-  const sizes = new ResizeObserver(size);
-  sizes.observe(frame);
   show();
   return () => {
     showStill();
     model.off("change:graph", show);
     model.off("change:selected", mark);
-    sizes.disconnect();
+    view.stop();
   };
 }
 
