@@ -202,11 +202,13 @@ class Controlled(Results, abc.ABC):
         while request := self._requests.next():
             try:
                 request.done.set_result(self._carry_out(request))
-            except KTraceError as error:
+            except (OptionError, RemoteError) as error:
                 self.notice = error.message
                 request.done.set_exception(error)
-                if isinstance(error, RemoteError) or not isinstance(error, TargetError):
-                    continue
+            except BaseException as error:
+                # The session ends of it, and who waits is told why.
+                self.notice = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
+                request.done.set_exception(error)
                 raise
 
     def _carry_out(self, request: Request) -> Any:
@@ -229,10 +231,10 @@ class Controlled(Results, abc.ABC):
         if not self.paused:
             self._check_switches()
             self._set_words(paused=True)
+            self._paused_since = time.monotonic()
             if self._script:
                 self._script.pause()
             self._drain()
-            self._paused_since = time.monotonic()
         return "paused"
 
     def _resume(self) -> str:
@@ -255,9 +257,12 @@ class Controlled(Results, abc.ABC):
         off = self._off - set(rows) if on else self._off | set(rows)
         if on and self._walk and not self.paused:
             # Its open calls, which may have returned unseen, are not told from those of others.
-            self._set_words(silent=True)
-            self._drain()
-            self._walk.resume(self.counted_ns)
+            try:
+                self._set_words(silent=True)
+                self._drain()
+                self._walk.resume(self.counted_ns)
+            finally:
+                self._set_words(paused=self.paused)
         self._off = off
         self._set_words(paused=self.paused)
         return f"{program} is {'on' if on else 'off'}"
@@ -277,9 +282,11 @@ class Controlled(Results, abc.ABC):
         finally:
             self._set_words(paused=self.paused)
         self.reset_ns = self.counted_ns
+        self.shared.clear()
         self.reset_at = datetime.datetime.now(datetime.UTC)
         self._restart_limits()
-        return "reset"
+        # The time, because a second reset is news as well.
+        return f"reset at {datetime.datetime.now():%H:%M:%S}"
 
     def _set_words(self, *, paused: bool = False, silent: bool = False) -> None:
         """Write the switch map; when this returns, what is off has ended."""

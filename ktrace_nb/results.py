@@ -127,7 +127,8 @@ class Results:
 
         Returns:
             As :func:`ktrace_nb.stream.history.history_frame`; ``attrs["ktrace"]["every_s"]``
-            are the seconds between moments, which grow in a long session.
+            are the seconds between moments, which grow in a long session;
+            ``attrs["from_s"]`` is when counting began: later than 0 after a reset.
 
         Raises:
             KeyError: No such map.
@@ -135,6 +136,7 @@ class Results:
         name = self._named(name, self.outputs.counted, "map")
         frame, every_s = self.outputs.history(name, self.attached_ns)
         frame.attrs["ktrace"] = {**self._provenance(name), "every_s": every_s}
+        frame.attrs["from_s"] = (self.since_ns - self.attached_ns) / 1e9
         return frame
 
     def arrow(self, name: str) -> pa.Table:
@@ -207,8 +209,9 @@ class Results:
 
         Raises:
             KeyError: No such output.
+            ValueError: Labels that no index of the frame's levels has.
         """
-        self.frame(name)
+        self._labelled(name, labels)  # tells what is wrong with them here
         self.shared.pick(name, labels, lambda: self._labelled(name, labels))
 
     def _labelled(self, name: str, labels: Sequence[Any]) -> pd.DataFrame:
@@ -308,15 +311,15 @@ class Results:
             ``recursion`` (uint64), ``on`` (bool, whether it runs when the session is not paused).
         """
         programs = self.outputs.programs
-        hits = pd.array([p.hits for p in programs.values()], dtype="uint64")
+        hits = pd.Series([p.hits for p in programs.values()], dtype="uint64").array
         watched_ns = max(1, self.counted_ns - self.since_ns)
         cost = [p.ns / p.hits if p.hits else float("nan") for p in programs.values()]
         columns = {
             "hits": hits,
             "ns_per_hit": cost,
             "cpu_share": [p.ns / watched_ns for p in programs.values()],
-            "missed": pd.array([p.missed for p in programs.values()], dtype="uint64"),
-            "recursion": pd.array([p.recursion for p in programs.values()], dtype="uint64"),
+            "missed": pd.Series([p.missed for p in programs.values()], dtype="uint64").array,
+            "recursion": pd.Series([p.recursion for p in programs.values()], dtype="uint64").array,
             "on": pd.array([self.is_on(name) for name in programs], dtype="bool"),
         }
         return pd.DataFrame(columns, index=pd.Index(list(programs), name="program", dtype=object).astype(str))

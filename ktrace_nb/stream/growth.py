@@ -66,15 +66,17 @@ class Growth:
         chosen = self._chosen(frame) if numbers else {}
         row = np.full(len(self._keys), np.nan)
         known = self._grown[-1] if len(self._grown) else row
-        for key, value in chosen.items():
+        # Whatever was not there at the last look began at 0, unless it was there and not kept.
+        began_at_zero = self._all and bool(self._at_s)
+        # Those that have a slot first: they must not lose it to one that comes.
+        for key, value in sorted(chosen.items(), key=lambda item: item[0] not in self._last):
             slot, before = self._last.get(key, (-1, None))
             if slot < 0:
                 slot = self._slot(row, known)
                 self._let_go(slot)
                 self._keys[slot] = key
-            if np.isnan(known[slot]):
-                # Not there at the last look: it began at 0, unless it was there and not kept.
-                before = 0 if self._all and self._at_s else value
+            if before is None or np.isnan(known[slot]):
+                before = 0 if began_at_zero else value
             row[slot] = np.nan_to_num(known[slot]) + float(value - before)
             self._last[key] = slot, value
         self._all = len(chosen) == len(frame)

@@ -139,6 +139,8 @@ class HeatHistory:
 
     def _range(self, from_s: float, to_s: float) -> tuple[int, int]:
         edges = self._edges[: self._columns + 1]
+        if to_s <= edges[0] or from_s >= edges[-1]:
+            return 0, 0
         middles = (edges[1:] + edges[:-1]) / 2
         first, end = (int(place) for place in np.searchsorted(middles, (from_s, to_s)))
         if first >= end and self._columns:

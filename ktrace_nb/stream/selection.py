@@ -40,7 +40,7 @@ class Shared:
         self._pick: _Pick | None = None
         self._window: Window | None = None
         self._version = 0
-        self._tied: tuple[int, pd.DataFrame] | None = None
+        self._tied: tuple[_Pick, pd.DataFrame] | None = None
 
     @property
     def version(self) -> int:
@@ -73,6 +73,12 @@ class Shared:
             self._version += 1
             self._tied = None
 
+    def clear(self) -> None:
+        """Pick nothing and look at all of the time: what was picked is there no more."""
+        with self._lock:
+            self._pick = self._window = self._tied = None
+            self._version += 1
+
     @property
     def name(self) -> str:
         """The frame in which rows are picked; empty if none are."""
@@ -98,6 +104,8 @@ class Shared:
         if pick is None:
             return None
         if pick.name == name:
+            if frame.index.nlevels != _levels(pick.labels[0]):
+                return None  # of the same output, and not of the same rows
             return np.asarray(frame.index.isin(list(pick.labels)))
         tied = self._tied_to(pick)
         keys = [key for key in keys_of(frame) if key in tied.columns]
@@ -112,13 +120,16 @@ class Shared:
 
     def _tied_to(self, pick: _Pick) -> pd.DataFrame:
         """The keys of the picked rows, made once for a pick."""
-        version, tied = self._version, self._tied
-        if tied is None or tied[0] != version:
+        tied = self._tied
+        if tied is None or tied[0] is not pick:
             rows = pick.rows()
             keys = {key: _values(rows, key) for key in keys_of(rows)}
-            tied = version, pd.DataFrame(keys, index=range(len(rows)))
-            self._tied = tied
+            tied = self._tied = pick, pd.DataFrame(keys, index=range(len(rows)))
         return tied[1]
+
+
+def _levels(label: Any) -> int:
+    return len(label) if isinstance(label, tuple) else 1
 
 
 def keys_of(frame: pd.DataFrame) -> list[str]:

@@ -93,3 +93,12 @@ def test_a_key_that_was_there_and_not_kept_does_not_jump() -> None:
     growth.add(1.0, by_comm(cat=1000, ls=1200))
     growth.add(2.0, by_comm(cat=1000, ls=1300))
     assert growth.frame()["bytes_per_s"].tolist() == [0.0, 100.0]
+
+
+def test_a_map_that_outgrows_its_slots_does_not_jump() -> None:
+    growth = Growth(keys=4)
+    growth.add(0.0, by_comm(a=1_000_000, b=2_000_000, c=3_000_000, d=4_000_000))
+    growth.add(1.0, by_comm(z=5_000_000, a=1_000_001, b=2_000_002, c=3_000_003, d=4_000_004))
+    growth.add(2.0, by_comm(z=5_000_001, a=1_000_002, b=2_000_004, c=3_000_006, d=4_000_008))
+    rates = growth.frame()["bytes_per_s"].drop("z", level="comm")
+    assert rates.max() <= 8

@@ -69,6 +69,14 @@ def test_a_pick_follows_the_frame_and_can_be_taken_back() -> None:
     assert shared.version != before
 
 
+def test_a_reset_leaves_nothing_picked() -> None:
+    shared = picked(BYTES, ["cat"])
+    shared.window = (1.0, 2.0)
+    shared.clear()
+    left: list[object] = [shared.rows(), shared.window, shared.marks("picked", BYTES)]
+    assert left == [None, None, None]
+
+
 def test_an_empty_window_is_refused_and_the_one_before_stays() -> None:
     shared = Shared()
     shared.window = (1.0, 2.0)
@@ -86,3 +94,11 @@ def test_a_million_rows_are_compared() -> None:
     marks = shared.marks("many", frame)
     assert marks is not None
     assert np.flatnonzero(marks).tolist() == [5, 999_999]
+
+
+def test_labels_of_other_rows_of_the_same_output_mark_nothing() -> None:
+    hist = log2_hist([3, 4], [1, 2], unit="ns", keys={"comm": ["a", "a"]})
+    shared = Shared()
+    shared.pick("latency", [("a", 3)], lambda: hist.iloc[:1])
+    assert shared.marks("latency", log2_hist([3, 4], [1, 2], unit="ns")) is None
+    assert marked(shared, "latency", hist) == [True, False]

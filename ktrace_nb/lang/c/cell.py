@@ -84,6 +84,8 @@ class Function:
     """Offset just behind the opening brace."""
     conditional: bool = False
     """Whether it stands in an ``#if``, so that it may turn out not to be there."""
+    is_void: bool = False
+    """Whether it returns nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,9 @@ def _function(tokens: list[Token], start: int, index: int, close: int) -> Functi
         name = pattern.format(*([*args, "", ""]))
         span = Span(token.span.start, tokens[close].span.end)
     before = {t.text for t in tokens[start:index]}
-    return Function(name, bool(before & {"static", "inline"}), span, tokens[close + 1].span.end)
+    is_void = "void" in before and "*" not in before
+    is_static = bool(before & {"static", "inline"})
+    return Function(name, is_static, span, tokens[close + 1].span.end, is_void=is_void)
 
 
 def _calls(tokens: list[Token]) -> list[Call]:

@@ -222,7 +222,8 @@ def _beginnings(programs: list[Function], pid: int | None, throttled: bool) -> I
         row = rows[function.name]
         conditions = [*others, f"ktrace_off_({row})", *skipped]
         here = Span(function.body, function.body)
-        yield Edit(here, f" if ({' || '.join(conditions)}) return 0; ktrace_hit_({row});")
+        leave = "return" if function.is_void else "return 0"
+        yield Edit(here, f" if ({' || '.join(conditions)}) {leave}; ktrace_hit_({row});")
 
 
 # --- outputs --------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import pandas as pd
 
@@ -159,7 +160,7 @@ class ScriptOutputs(Outputs):
         maps = [name for remote in self._remotes.values() for name in remote.codec.maps]
         return [*maps, layout.STACKS] if self._has_stacks else maps
 
-    @property
+    @cached_property
     def switches(self) -> Mapping[str, tuple[int, ...]]:
         """Probes by what the script calls them; where a function is entered and left, both or none."""
         rows = {self._titles.get(name, name): row for name, row in self._rows.items()}
