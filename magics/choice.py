@@ -11,7 +11,8 @@ from ktrace_nb.widgets.source import Kind
 
 _STATE_PAIRS = (("from", "to"), ("oldstate", "newstate"), ("old_state", "new_state"), ("old", "new"))
 _OF_SOCKETS = {"skaddr", "sk", "sport", "dport", "lport", "saddr", "daddr"}
-_SWITCH = {"prev_pid", "next_pid"}
+SWITCH = frozenset(("cpu", "prev_pid", "next_pid"))
+"""What events of the scheduler tell, besides their time."""
 
 
 def suiting(outputs: Outputs, name: str) -> tuple[Kind, ...]:
@@ -38,7 +39,7 @@ def suiting(outputs: Outputs, name: str) -> tuple[Kind, ...]:
 
 def _of_events(names: Sequence[str]) -> tuple[Kind, ...]:
     timed: tuple[Kind, ...] = ("series",) if set(names) & set(TIME_NAMES) else ()
-    if set(names) >= _SWITCH and timed:
+    if set(names) >= SWITCH and timed:
         return ("timeline", "table", *timed)
     if {"start_ns", "duration_ns"} <= set(names):
         return ("timeline", "table", *timed)

@@ -13,19 +13,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import pandas as pd
 
+from ktrace_nb.magics.choice import SWITCH
 from ktrace_nb.magics.resting import SHARE
 from ktrace_nb.session import Session
-from ktrace_nb.stream.event_counts import EventCounts, clock_of
+from ktrace_nb.stream.event_counts import Clock, EventCounts, clock_of
 from ktrace_nb.stream.growth import Growth
 from ktrace_nb.stream.over_time import HeatHistory
 from ktrace_nb.stream.spells import Spells
 from ktrace_nb.stream.transitions import transitions_of
 from ktrace_nb.widgets.pace import Rest
 
+_LATE_NS = 1_000_000_000
 _STEP_NS = 450_000_000
 """Of a running session moments that are nearer than this are one."""
 
@@ -47,9 +49,16 @@ class Followed:
     """
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        # Not held: what is followed of a session goes with it.
+        self._of = ref(session)
         self._lock = threading.RLock()
         self._begin()
+
+    @property
+    def _session(self) -> Session:
+        session = self._of()
+        assert session is not None, "whoever asks holds the session"
+        return session
 
     def _begin(self) -> None:
         self._since_ns = self._session.since_ns
@@ -57,8 +66,9 @@ class Followed:
         self._growths: dict[str, Growth] = {}
         self._counts: dict[str, EventCounts] = {}
         self._spells: dict[str, Spells] = {}
-        self._read: dict[tuple[str, str], int] = {}
-        """The label of the last event that a reader has seen, -1 before the first."""
+        self._read: dict[tuple[str, str, str], int] = {}
+        """Of each stream and type of record how many events a reader has taken."""
+        self._clocks: dict[tuple[str, str], Clock] = {}
         self._frames: dict[tuple[str, str], _Kept] = {}
         self._seen_ns: dict[int, int] = {}
 
@@ -73,35 +83,42 @@ class Followed:
     def heat(self, name: str) -> HeatHistory:
         """A histogram over time, brought up to date."""
         with self._current():
-            return self._fed(name, self._heats.setdefault(name, HeatHistory()))
+            since_s = (self._since_ns - self._session.attached_ns) / 1e9
+            return self._fed(name, self._heats.setdefault(name, HeatHistory(from_s=since_s)))
 
     def rates(self, name: str) -> tuple[pd.DataFrame, Hashable]:
         """How fast the numbers of a map grow, or how many events come per second; and when that changed."""
         with self._current():
-            if self._session.outputs.kind(name) != "events":
+            session = self._session
+            if session.outputs.kind(name) != "events":
                 growth = self._fed(name, self._growths.setdefault(name, Growth()))
                 return self._frame(name, "rates", growth.at_s, lambda: _named(growth.frame(), name))
-            counts = self._counts.setdefault(name, EventCounts(self._session.attached_ns))
-            new = self._new_events(name, "rates")
-            clock = clock_of(new, self._session.attached_ns)
-            if clock is not None:
-                counts.add(clock.at_ns(new), new["comm"] if "comm" in new.columns else None)
-            return self._frame(name, "rates", self._read[name, "rates"], counts.frame)
+            counts = self._counts.setdefault(name, EventCounts(session.attached_ns))
+            until_ns = session.counted_ns
+            for kind, new in self._new_events(name, "rates"):
+                clock = self._clock(name, kind, new)
+                if clock is not None:
+                    names = new["comm"] if "comm" in new.columns else None
+                    # What came with the last look may be a little later than that look.
+                    counts.add(clock.at_ns(new), names, until_ns=until_ns + _LATE_NS)
+            until_s = (until_ns - session.attached_ns) / 1e9
+            return self._frame(name, "rates", until_ns, lambda: counts.frame(until_s))
 
     def spells(self, name: str) -> tuple[pd.DataFrame, Hashable]:
         """What ran when, from events of the scheduler or told as it is; and when that changed."""
         with self._current():
             # Asked first: of a session that is over by then, everything is here.
             running = self._session.running
-            new = self._new_events(name, "spells")
-            if "duration_ns" in new.columns:
-                return self._session.frame(name), self._read[name, "spells"]
+            generation = self._session.outputs.generation(name)
+            if "duration_ns" in self._session.frame(name).columns:
+                return self._session.frame(name), generation
             spells = self._spells.setdefault(name, Spells())
-            if len(new):
-                spells.add(new)
+            for _, new in self._new_events(name, "spells"):
+                if set(new.columns) >= SWITCH:
+                    spells.add(new)
             if not running:
                 spells.finish()
-            return self._frame(name, "spells", (self._read[name, "spells"], running), spells.frame)
+            return self._frame(name, "spells", (generation, running), spells.frame)
 
     def transitions(self, name: str, machine: str) -> tuple[pd.DataFrame, Hashable]:
         """Transitions between states; and when they changed."""
@@ -128,16 +145,22 @@ class Followed:
         self._frames[name, what] = _Kept(frame, generation, rest)
         return frame, generation
 
-    def _new_events(self, name: str, reader: str) -> pd.DataFrame:
-        """The events that one reader has not seen."""
-        frame = self._session.frame(name)
-        seen = self._read.get((name, reader), -1)
-        # By label: the oldest events may have gone.
-        first = int(frame.index.searchsorted(seen, side="right"))
-        if len(frame):
-            self._read[name, reader] = int(frame.index[-1])
-        self._read.setdefault((name, reader), -1)
-        return frame.iloc[first:]
+    def _new_events(self, name: str, reader: str) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The events that one reader has not seen, by their type."""
+        events = self._session.events(name)
+        for kind in events.types:
+            frame = events.of(kind).frame()
+            seen = self._read.get((name, reader, kind), 0)
+            if len(frame) > seen:
+                yield kind, frame.iloc[seen:]
+                self._read[name, reader, kind] = len(frame)
+
+    def _clock(self, name: str, kind: str, events: pd.DataFrame) -> Clock | None:
+        """The clock of a type of event, as the first that tell their time show it."""
+        clock = self._clocks.get((name, kind)) or clock_of(events, self._session.attached_ns)
+        if clock is not None:
+            self._clocks[name, kind] = clock
+        return clock
 
     def _fed(self, name: str, kept: _Fed) -> _Fed:
         session = self._session

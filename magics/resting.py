@@ -9,7 +9,7 @@ nothing rests, and what is shown last is exact.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from ktrace_nb.widgets.pace import Rest
@@ -22,7 +22,7 @@ SHARE = 0.01
 @dataclass(frozen=True, slots=True)
 class _Made:
     view: ViewData
-    generation: int
+    generation: Hashable
     rest: Rest
 
 
@@ -43,7 +43,9 @@ class Resting:
         self._spent = spent
         self._made: dict[str, _Made] = {}
 
-    def view(self, name: str, generation: int, make: Callable[[], ViewData], *, running: bool) -> ViewData:
+    def view(
+        self, name: str, generation: Hashable, make: Callable[[], ViewData], *, running: bool
+    ) -> ViewData:
         """A view as it stands, or as it stood when it was made last.
 
         Args:

@@ -7,6 +7,7 @@ What is picked in one view and the window of time are the session's
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -47,10 +48,13 @@ class SessionViews:
         self._view = view
         self._only = only
         self._is_script = session.built.program.script is not None
+        self._version = 0
 
     def views(self) -> list[ViewData]:
         """Of a script its text, then its globals; of C its tables, then text."""
         outputs = self._session.outputs
+        # Asked first: what is picked meanwhile is seen as new at the next look.
+        self._version = self._session.shared.version
         names = [name for name in outputs.names if self._is_wanted(name)]
         views = [self.view(name, kind) for name in names for kind in self._kinds(name)]
         if not self._only:
@@ -89,12 +93,19 @@ class SessionViews:
     # --- what is as it stands --------------------------------------------------------------
 
     def _histogram(self, name: str) -> ViewData:
-        session = self._session
-        window = session.window
+        session, window = self._session, self._session.window
+        generation = session.outputs.generation(name)
         frame = session.frame(name)
-        if window is not None:
-            frame = self._followed.heat(name).between(*window)
-        return self._rows(name, "histogram", frame, self._axis(name))
+        if window is None:
+            return self._rows(name, "histogram", frame, generation, self._axis(name))
+
+        def pick(buckets: Sequence[Any]) -> None:
+            # Of all keys: what was counted in a window is told of all of them together.
+            wanted = frame.index.get_level_values("bucket").isin(list(buckets))
+            session.pick(name, frame.index[wanted].tolist())
+
+        within = self._followed.heat(name).between(*window)
+        return self._made(name, "histogram", within, (generation, window), self._axis(name), pick=pick)
 
     def _axis(self, name: str) -> dict[str, str]:
         """Scale of a histogram's values, and their unit if the table's name says it: ``latency_ns``."""
@@ -103,6 +114,7 @@ class SessionViews:
 
     def _table(self, name: str) -> ViewData:
         session, kind = self._session, self._session.outputs.kind(name)
+        generation = session.outputs.generation(name)
         options: dict[str, str] = {}
         if kind == "events":
             frame = self._in_window(name).tail(TABLE_ROWS)
@@ -114,7 +126,7 @@ class SessionViews:
             numeric = number_columns(frame)
             if numeric:
                 options["sort"] = numeric[0]
-        return self._rows(name, "table", frame, options)
+        return self._rows(name, "table", frame, generation, options)
 
     def _in_window(self, name: str) -> pd.DataFrame:
         """Events, of the window of time if there is one and they tell their time."""
@@ -126,12 +138,12 @@ class SessionViews:
         start, end = (clock.reading(session.attached_ns + round(at_s * 1e9)) for at_s in window)
         return session.events(name).between(start, end, clock.column)
 
-    def _rows(self, name: str, kind: Kind, frame: pd.DataFrame, options: dict[str, str]) -> ViewData:
+    def _rows(
+        self, name: str, kind: Kind, frame: pd.DataFrame, generation: Hashable, options: Mapping[str, str]
+    ) -> ViewData:
         """A view whose rows are those of the session's own frame."""
-        return self._made(
-            name, kind, frame, self._session.outputs.generation(name), options,
-            pick=lambda labels: self._session.pick(name, labels),
-        )  # fmt: skip
+        pick = partial(self._session.pick, name)
+        return self._made(name, kind, frame, generation, options, pick=pick)
 
     # --- what was over time ------------------------------------------------------------------
 
@@ -146,10 +158,10 @@ class SessionViews:
     def _timeline(self, name: str) -> ViewData:
         frame, generation = self._followed.spells(name)
         origin = {"origin_ns": str(self._session.attached_ns)}
+        if len(self._session.events(name).types) > 1:
+            return self._derived(name, "timeline", frame, generation, origin)
         # A spell is labelled as the event that it begins with.
-        return self._derived(
-            name, "timeline", frame, generation, origin, pick=lambda labels: self._session.pick(name, labels)
-        )
+        return self._derived(name, "timeline", frame, generation, origin, labelled_as=name)
 
     def _states(self, name: str) -> ViewData:
         machine = machine_of({str(column) for column in self._session.frame(name).columns})
@@ -163,16 +175,18 @@ class SessionViews:
         frame: pd.DataFrame,
         generation: Hashable,
         options: Mapping[str, str],
-        pick: Callable[[Sequence[Any]], None] | None = None,
+        labelled_as: str = "",
     ) -> ViewData:
-        """A view whose rows are made of those of an output."""
+        """A view whose rows are made of those of an output; they may have the labels of a frame's rows."""
         title = f"{name}{_SUFFIXES[kind]}"
 
-        def picked(labels: Sequence[Any]) -> None:
+        def pick(labels: Sequence[Any]) -> None:
             chosen = list(labels)
             self._session.shared.pick(title, chosen, lambda: frame[frame.index.isin(chosen)])
 
-        return self._made(title, kind, frame, generation, options, pick=pick or picked)
+        if labelled_as:
+            pick = partial(self._session.pick, labelled_as)
+        return self._made(title, kind, frame, generation, options, pick=pick, marked_as=labelled_as or title)
 
     # --- what all have in common ---------------------------------------------------------------
 
@@ -185,18 +199,17 @@ class SessionViews:
         options: Mapping[str, str],
         *,
         pick: Callable[[Sequence[Any]], None],
+        marked_as: str = "",
     ) -> ViewData:
         shared = self._session.shared
-        # The version first: what changes meanwhile is seen as new at the next look.
-        version = shared.version
         return ViewData(
             name=name,
             kind=kind,
             frame=frame,
-            generation=(generation, version),
+            generation=(generation, self._version),
             options=options,
             pick=pick,
-            marks=shared.marks(name, frame),
+            marks=shared.marks(marked_as or name, frame),
             window=shared.window,
             set_window=self._set_window,
         )
@@ -209,7 +222,10 @@ class SessionViews:
         lines = outputs.text[-TABLE_ROWS:]
         end = outputs.lines_printed
         frame = pd.DataFrame({"text": lines}, index=pd.RangeIndex(end - len(lines), end))
-        return ViewData(name="printed", kind="text", frame=frame, generation=end)
+        begun = str(self._session.reset_ns)
+        return ViewData(
+            name="printed", kind="text", frame=frame, generation=(end, begun), options={"begun": begun}
+        )
 
     def _remarks(self) -> ViewData:
         problems = self._session.outputs.problems

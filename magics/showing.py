@@ -34,8 +34,9 @@ def show_session(session: Session, view: str = "auto", only: str = "", *, big: b
         entry.panels.append(panel)
 
     def put_in_cell(number: int) -> None:
-        (place,) = (at for at, kept in enumerate(session.snapshots) if kept.number == number)
-        panel.insert_snapshot(f"{name}.snapshots[{place}]", snapshot_picture(session.snapshots[place]))
+        for place, kept in enumerate(session.snapshots):
+            if kept.number == number:
+                panel.insert_snapshot(f"{name}.snapshots[{place}]", snapshot_picture(kept))
 
     source.put_in_cell = put_in_cell
     session.when_over(panel.finish)

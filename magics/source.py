@@ -71,7 +71,7 @@ class SessionSource:
         hits = sum(p.hits for p in session.outputs.programs.values())
         return PanelStatus(
             state=session.state,
-            elapsed_s=session.elapsed,
+            elapsed_s=max(0.0, session.elapsed - session.paused_s),  # the page's clock stands still too
             message=session.message or session.remark,
             losses=tuple(session.losses.items()),
             hits=hits,

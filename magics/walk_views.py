@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 
 import pandas as pd
@@ -60,9 +60,9 @@ class WalkViews:
             wanted.append(self._printed(running))
         return wanted
 
-    def _made(self, name: str, frame: str, make: Callable[[int], ViewData], running: bool) -> ViewData:
+    def _made(self, name: str, frame: str, make: Callable[[Hashable], ViewData], running: bool) -> ViewData:
         # Read before the frame is made: calls that come meanwhile are seen as new at the next look.
-        generation = self._outputs.generation(frame)
+        generation = self._outputs.generation(frame), self._session.shared.version
         return self._resting.view(name, generation, lambda: make(generation), running=running)
 
     def _indent(self, running: bool) -> ViewData:
@@ -77,41 +77,53 @@ class WalkViews:
             selected=self._session.select,
         )
 
-    def _flame(self, generation: int) -> ViewData:
+    def _flame(self, generation: Hashable) -> ViewData:
         return ViewData(name="flame", kind="flame", frame=self._outputs.paths(), generation=generation)
 
-    def _timeline(self, generation: int) -> ViewData:
+    def _timeline(self, generation: Hashable) -> ViewData:
         session = self._session
         return ViewData(
             name="timeline",
             kind="timeline",
             frame=session.frame(CALLS),
             generation=generation,
-            options={"origin_ns": str(session.attached_ns)},
+            options={"origin_ns": str(session.attached_ns), "lane": "task"},
             pick=session.select,
+            marks=session.shared.marks(CALLS, session.frame(CALLS)),
+            window=session.window,
+            set_window=self._set_window,
         )
 
-    def _callgraph(self, generation: int) -> ViewData:
+    def _set_window(self, window: tuple[float, float] | None) -> None:
+        self._session.window = window
+
+    def _callgraph(self, generation: Hashable) -> ViewData:
         frame = self._session.frame(EDGES)
         return ViewData(name="callgraph", kind="callgraph", frame=frame, generation=generation)
 
     def _table(self, name: str, running: bool) -> ViewData:
         return self._made(name, name, partial(self._table_of, name), running)
 
-    def _table_of(self, name: str, generation: int) -> ViewData:
+    def _table_of(self, name: str, generation: Hashable) -> ViewData:
         frame = self._session.frame(name)
         sort = "total_ns" if name in (FUNCTIONS, EDGES) else ""
+        shown = frame.nlargest(self._rows, sort) if sort else frame.tail(self._rows)
         return ViewData(
             name=name,
             kind="table",
-            frame=frame.nlargest(self._rows, sort) if sort else frame.tail(self._rows),
+            frame=shown,
             generation=generation,
             options={"sort": sort} if sort else {},
+            pick=self._session.select if name == CALLS else partial(self._session.pick, name),
+            marks=self._session.shared.marks(name, shown),
         )
 
     def _printed(self, running: bool) -> ViewData:
         lines = self._outputs.last_lines(self._rows)
         end = self._outputs.lines_printed
         frame = pd.DataFrame({"text": lines}, index=pd.RangeIndex(end - len(lines), end))
-        # Negative of a walk that is over: its lines may be in another order.
-        return ViewData(name="printed", kind="text", frame=frame, generation=end if running else ~end)
+        # Of a walk that is over all lines are told anew: their order may be another one.
+        begun = f"{self._session.reset_ns} {running}"
+        return ViewData(
+            name="printed", kind="text", frame=frame, generation=(end, begun), options={"begun": begun}
+        )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
+from weakref import ref
 
 import pandas as pd
 import pytest
@@ -150,6 +152,8 @@ def test_a_spell_that_is_picked_is_the_event_it_begins_with() -> None:
     pick(view, [view.frame.index[0]])
     assert session.selected["next_comm"].tolist() == ["ls"]
     assert marked(views(SessionSource(session))["switches"]) == [True, False, False]
+    again = views(SessionSource(session, "timeline"))["switches timeline"]
+    assert marked(again) == [True, False], "another spell of the same CPU is not picked"
 
 
 def test_a_window_of_time_holds_in_all_views() -> None:
@@ -191,3 +195,31 @@ def test_a_view_without_a_notebook_is_text(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(KeyError, match="did you mean bytes"):
         session.view("table", "byte")
     assert isinstance(session.selected, pd.DataFrame)
+
+
+def test_bars_picked_in_a_window_are_the_buckets_of_the_whole_trace() -> None:
+    session = running()
+    later(session)
+    session.window = (1.0, 2.0)
+    pick(views(SessionSource(session))["latency_ns"], [6])
+    assert session.selected["count"].to_dict() == {6: 10}
+    session.window = None
+    assert marked(views(SessionSource(session))["latency_ns"]) == [False, True, False, False]
+
+
+def test_labels_that_fit_no_row_are_refused_before_anything_is_picked() -> None:
+    session = running()
+    with pytest.raises(KeyError, match="has no frame 'byts'"):
+        session.pick("byts", [7])
+    session.pick("bytes", [12345])
+    assert session.selected.empty
+    assert marked(views(SessionSource(session))["bytes"]) == [False, False]
+
+
+def test_what_is_followed_of_a_session_goes_with_it() -> None:
+    session = running()
+    views(SessionSource(session))
+    gone = ref(session)
+    del session
+    gc.collect()
+    assert gone() is None
