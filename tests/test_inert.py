@@ -54,8 +54,8 @@ while ours() and time.monotonic() < deadline:
 print("ktrace threads:", ours(), endless.status().state)
 """
 CELLS = [SETUP, PANEL, BARS, ROWS, CHANGE, ANSWER, THREADS]
-LARGEST = "18,446,744,073,709,551,615"
-"""In the table that stands alone; no float holds it."""
+LARGEST = "18,446,744,073,709,551,614"
+"""In the table that stands alone after a cell has changed it; no float holds it."""
 
 
 def total() -> int:

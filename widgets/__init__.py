@@ -20,12 +20,16 @@ from ktrace_nb.widgets.display import show
 from ktrace_nb.widgets.flame import FlameView, flame
 from ktrace_nb.widgets.flame_picture import flame_svg, flame_text
 from ktrace_nb.widgets.graph import call_graph
+from ktrace_nb.widgets.heatmap_picture import heatmap_svg
 from ktrace_nb.widgets.indent import IndentView, indent, selected_rows
 from ktrace_nb.widgets.panel import Panel
 from ktrace_nb.widgets.plain import heatmap, histogram, series, states, table, timeline
+from ktrace_nb.widgets.series_still import series_svg
 from ktrace_nb.widgets.source import PanelSource, PanelStatus, ViewData
+from ktrace_nb.widgets.states_picture import states_svg
 from ktrace_nb.widgets.static import static_bundle
 from ktrace_nb.widgets.svg import histogram_svg
+from ktrace_nb.widgets.timeline_picture import timeline_svg
 
 __all__ = [
     "CallGraphView",
@@ -49,14 +53,18 @@ __all__ = [
     "flame_text",
     "flame_tree",
     "heatmap",
+    "heatmap_svg",
     "histogram",
     "histogram_svg",
     "indent",
     "selected_rows",
     "series",
+    "series_svg",
     "show",
     "states",
+    "states_svg",
     "static_bundle",
     "table",
     "timeline",
+    "timeline_svg",
 ]

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from ktrace_nb.widgets.panel import Panel
 from ktrace_nb.widgets.source import Action, Kind, PanelStatus, ViewData, Window
 
+_TIMED: tuple[Kind, ...] = ("heatmap", "series", "timeline")
+"""Kinds with an axis of time; of others a window says that the frame was cut to it."""
+
 _LIVE_S = 1.0
 """A frame that was replaced so short a time ago is taken to be replaced again."""
 
@@ -68,7 +71,8 @@ class FrameView:
     @property
     def selected(self) -> pd.DataFrame:
         """The rows of the frame that were picked in the view; none if none was."""
-        return self._source.frame.loc[self._source.marks()]
+        frame = self._source.frame
+        return frame.loc[self._source.marks(frame)]
 
     @property
     def window(self) -> Window | None:
@@ -109,6 +113,9 @@ class _FrameSource:
         self._title = title
         self._options = options
         self._labels: tuple[Any, ...] = ()
+        self._marked: tuple[pd.Index, tuple[Any, ...], NDArray[np.bool_]] | None = None
+        """The index and the labels for which marks were looked up last, and the marks."""
+
         self._generation = 0
         self._replaced = float("-inf")
 
@@ -127,8 +134,14 @@ class _FrameSource:
         self._generation += 1
         self.changed()
 
-    def marks(self) -> NDArray[np.bool_]:
-        return np.asarray(self.frame.index.isin(list(self._labels)))
+    def marks(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+        # A panel asks several times a second, and a large index takes long. Each is another
+        # object when it changes, also that of a frame that grew where it is.
+        index, labels, marked = frame.index, self._labels, self._marked
+        if marked is None or marked[0] is not index or marked[1] is not labels:
+            marked = index, labels, np.asarray(index.isin(list(labels)))
+            self._marked = marked
+        return marked[2]
 
     def status(self) -> PanelStatus:
         running = time.monotonic() - self._replaced < _LIVE_S
@@ -137,16 +150,17 @@ class _FrameSource:
     def view_data(self) -> Sequence[ViewData]:
         # The generation first: what changes meanwhile is drawn at the next look.
         generation = self._generation
+        frame = self.frame
         return [
             ViewData(
                 name=self._title,
                 kind=self._kind,
-                frame=self.frame,
+                frame=frame,
                 generation=generation,
                 options=self._options,
                 pick=self.pick,
-                marks=self.marks() if self._labels else None,
-                window=self.window,
+                marks=self.marks(frame) if self._labels else None,
+                window=self.window if self._kind in _TIMED else None,
                 set_window=self.set_window,
             )
         ]

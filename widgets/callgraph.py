@@ -112,7 +112,7 @@ class CallGraphView(DearView):
         most: How many functions get a node of their own.
     """
 
-    _esm = module("picture.js", "callgraph.js")
+    _esm = module("shortcuts.js", "picture.js", "callgraph.js")
     _css = assets.read("calls.css") + assets.read("callgraph.css")
 
     shown = "graph"

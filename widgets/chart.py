@@ -217,8 +217,10 @@ def _log2_bars(
     label: str,
 ) -> tuple[ValueAxis, list[NDArray[np.uint64]]]:
     # Bucket 1 means 0 to 1 where bcc filled it; so it is taken to be where the frame leaves it open.
-    low = frame[columns.low].to_numpy()
-    zero_in_one = not (low[buckets == 1].any() or (buckets == 0).any())
+    ones = buckets == 1
+    # To take a column out of a frame is the dearest of this, and mostly there is no such bucket.
+    from_one = ones.any() and frame[columns.low].to_numpy()[ones].any()
+    zero_in_one = not (from_one or (buckets == 0).any())
     drawn = [buckets[rows] for _, rows in groups]
     first, last = min(int(some.min()) for some in drawn), max(int(some.max()) for some in drawn)
     axis = log2_axis(first, last, zero_in_one=zero_in_one, unit=unit, label=label)

@@ -41,12 +41,16 @@ def new_lines(frame: pd.DataFrame, after: int, most: int = LINES) -> tuple[list[
 class TextView(TalkingWidget):
     """Only new lines are sent; a page that comes later asks for the others.
 
+    After a reset (another ``begun`` in the view's options) the page forgets what it shows. The
+    numbers of lines go on then, so "earlier lines not shown" are counted from the first line that
+    is seen of the new spell.
+
     Args:
         view: The text as it stands.
         changed: Called, from any thread, when a page asks for all lines.
     """
 
-    _esm = assets.module("text.js")
+    _esm = assets.module("shortcuts.js", "text.js")
     _css = assets.read("text.css")
 
     title = traitlets.Unicode().tag(sync=True)
@@ -54,6 +58,10 @@ class TextView(TalkingWidget):
 
     def __init__(self, view: ViewData, changed: Callable[[], None]) -> None:
         self._last = -1
+        self._begun = view.options.get("begun")
+        self._first: int | None = 0
+        """The number of the first line of this spell; None until one is seen."""
+
         self._resend = False
         super().__init__(changed, title=printable(view.name))
 
@@ -71,11 +79,19 @@ class TextView(TalkingWidget):
     def update(self, view: ViewData) -> bool:
         """Send the lines that are new; say whether there were any."""
         fresh, self._resend = self._resend, False
+        begun = view.options.get("begun")
+        if begun != self._begun:
+            self._begun, self._first = begun, None
+            fresh = True
+        if self._first is None and len(view.frame):
+            self._first = int(view.frame.index[0])
         lines, last = new_lines(view.frame, -1 if fresh else self._last, self.most)
         if not lines and not fresh:
             return False
-        self._last = last
-        self.send({"lines": lines, "fresh": fresh, "before": last + 1 - len(lines)})
+        # Of an empty frame nothing is known of its numbers: those of before go on.
+        self._last = last if lines else self._last
+        before = last + 1 - len(lines) - (self._first or 0) if lines else 0
+        self.send({"lines": lines, "fresh": fresh, "before": before})
         return True
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakSet
 
 from IPython.core.getipython import get_ipython
 from IPython.display import publish_display_data
@@ -20,6 +21,9 @@ from ktrace_nb.widgets.panel import Panel
 from ktrace_nb.widgets.source import PanelSource
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+
+_standing: WeakSet[Panel] = WeakSet()
+"""Panels of frames that stand for themselves."""
 
 _panels: dict[str, tuple[str, list[Panel]]] = {}
 """The panels of each cell by its id, with the request that ran the cell."""
@@ -58,9 +62,18 @@ def show_panel(panel: Panel) -> None:
         print(panel.picture()["text/plain"])
         return
     panel.keep_with(lambda picture: _keep(panel, picture, update=True))
+    if not _standing:
+        kernel.shell.events.register("post_run_cell", _renew)
+    _standing.add(panel)
     direct.install(kernel)
     _show_live(panel.widget.model_id)
     _keep(panel, panel.picture())
+
+
+def _renew(_: object) -> None:
+    """A cell is over that may have changed frames on display: a notebook without a page keeps the last."""
+    for panel in list(_standing):
+        panel.keep()
 
 
 def show_alone(model_id: str, still: Mapping[str, str]) -> None:

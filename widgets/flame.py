@@ -67,7 +67,7 @@ class FlameView(DearView):
         running: Whether more will come.
     """
 
-    _esm = module("flame_tree.js", "flame.js")
+    _esm = module("shortcuts.js", "flame_tree.js", "flame.js")
     _css = assets.read("calls.css") + assets.read("flame.css")
 
     shown = "tree"

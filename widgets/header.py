@@ -24,8 +24,9 @@ MOST_PROBES = 500
 class Header(anywidget.AnyWidget):
     """The page's half keeps the clock running and acknowledges ticks, see ``header.js``.
 
-    What seldom changes is a trait. What always does travels with the tick, so that an
-    update is one small message; a page that comes later reads it as a trait.
+    What seldom changes is a trait. What always does travels with a tick, twice a second; a
+    page that comes later reads it as a trait. A tick that is not to be acknowledged and has
+    nothing to tell is not sent.
 
     Args:
         address: Where the page's messages go, see :mod:`ktrace_nb.widgets.direct`.
@@ -81,12 +82,12 @@ class Header(anywidget.AnyWidget):
         if turned or {**self.now, "elapsed_s": 0} != {**now, "elapsed_s": 0}:
             self.now = now
             self._told_now = False
+        if turned or head.state != "running":
+            self._told_at = float("-inf")  # what it ends with, or stops at, is told at once
         if turned:
             self.state = standing
             return True
-        # A count alone is not worth a message each time; it goes along with those of the views.
-        due = head.state != "running" or self._clock() - self._told_at >= COUNTS_S
-        return due and not self._told_now
+        return self._counts_due()
 
     def list_probes(self, probes: Sequence[ProbeStatus], *, fresh: bool) -> bool:
         """Show how each probe stands; say whether anything had changed.
@@ -132,13 +133,19 @@ class Header(anywidget.AnyWidget):
     def tick(self, tick: Tick) -> None:
         """End an update; the page acknowledges everything sent so far unless the tick is quiet."""
         message: dict[str, Any] = {"tick": tick.number}
-        if tick.quiet:
-            message["quiet"] = True
-        if not self._told_now:
+        if self._counts_due():
             message["now"] = self.now
             self._told_now = True
             self._told_at = self._clock()
         if self._news is not None:
             message["probes"] = self._news
             self._news = None
+        if tick.quiet:
+            if len(message) == 1:
+                return
+            message["quiet"] = True
         self.send(message)
+
+    def _counts_due(self) -> bool:
+        # A count alone is not worth a message, nor bytes of another, five times a second.
+        return not self._told_now and self._clock() - self._told_at >= COUNTS_S

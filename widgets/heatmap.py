@@ -32,7 +32,12 @@ class HeatmapView(TalkingWidget):
     """
 
     _esm = assets.module(
-        "heatmap_scale.js", "heatmap_cells.js", "heatmap_drawn.js", "heatmap_legend.js", "heatmap.js"
+        "shortcuts.js",
+        "heatmap_scale.js",
+        "heatmap_cells.js",
+        "heatmap_drawn.js",
+        "heatmap_legend.js",
+        "heatmap.js",
     )
     _css = assets.read("heatmap.css")
 

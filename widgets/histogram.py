@@ -25,6 +25,7 @@ from ktrace_nb.widgets.picks import Change, picked_bars, picked_labels, rows_of_
 from ktrace_nb.widgets.source import ViewData
 from ktrace_nb.widgets.svg import chart_height, picture_svg
 from ktrace_nb.widgets.talking import TalkingWidget
+from ktrace_nb.widgets.ticks import window_label
 from ktrace_nb.widgets.value_axis import ValueAxis
 
 _LEFT, _RIGHT, _AXIS, _GAP = 76, 24, 50, 6
@@ -72,7 +73,7 @@ class HistogramView(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets is unt
             for drawn, chart, bars in zip(shown, picture.charts, picked, strict=True)
         ]
         changed += [
-            assign(self._note, value=_note(picture)),
+            assign(self._note, value=_note(view, picture)),
             assign(
                 self._head,
                 layout_of=_layout(picture, shown, pickable=view.pick is not None),
@@ -110,14 +111,14 @@ class BarsHead(TalkingWidget):
         take: Given what the page asks for; any thread.
     """
 
-    _esm = assets.module("cursor.js", "bars.js")
+    _esm = assets.module("shortcuts.js", "cursor.js", "bars.js")
     _css = assets.read("bars.css")
 
     layout_of = traitlets.Dict().tag(sync=True)
     """What stays while counts grow: names, the bars' bounds, the models of the bars."""
 
     exact = traitlets.Dict().tag(sync=True)
-    """As text, per chart, what the page's own numbers do not hold: its total and counts by bar."""
+    """Total and counts by bar, as digits, of each chart that a page's own numbers do not hold."""
 
     picked: traitlets.List[Any] = traitlets.List().tag(sync=True)
     """Per chart the numbers of the bars that are picked."""
@@ -145,20 +146,24 @@ def _layout(picture: Picture, shown: list[_ChartView], *, pickable: bool) -> dic
 def _exact(picture: Picture) -> dict[str, Any]:
     return {
         str(number): {
-            "total": f"{chart.total:,}",
-            "counts": {
-                str(bar): f"{count:,}" for bar, count in enumerate(chart.counts.tolist()) if count >= _EXACT
-            },
+            "total": str(chart.total),
+            # All of them: a few may be asked for together, and with a large one all are inexact.
+            "counts": list(map(str, chart.counts.tolist())),
         }
         for number, chart in enumerate(picture.charts)
         if chart.total >= _EXACT
     }
 
 
-def _note(picture: Picture) -> str:
+def _note(view: ViewData, picture: Picture) -> str:
+    """What is said below: without it, the counts of a window of time pass for those of the trace."""
+    when = f"from {window_label(view.window)}" if view.window else "yet"
     if not picture.charts:
-        return "nothing counted yet"
-    return f"{picture.left_out:,} more not drawn" if picture.left_out else ""
+        return f"nothing counted {when}"
+    notes = [f"counted {when}"] if view.window else []
+    if picture.left_out:
+        notes.append(f"{picture.left_out:,} more not drawn")
+    return " · ".join(notes)
 
 
 class _ChartView:
@@ -245,9 +250,13 @@ def histogram_html(view: ViewData) -> str:
     picture = view_picture(view)
     drawn = picture_svg(replace(picture, name=""), picked_bars(view.frame, picture, view.marks))
     data = base64.b64encode(drawn.encode()).decode()
-    return f'<p><img src="data:image/svg+xml;base64,{data}" alt="{escape(histogram_text(view))}"></p>'
+    shown = f'<p><img src="data:image/svg+xml;base64,{data}" alt="{escape(histogram_text(view))}"></p>'
+    # What is left out is said in the picture itself.
+    within = _note(view, replace(picture, left_out=0)) if view.window else ""
+    return f"{shown}\n<p>{within}</p>" if within else shown
 
 
 def histogram_text(view: ViewData) -> str:
     """The histogram as text, headed by its name."""
-    return frame_text(view.frame, title=view.name, max_keys=MOST_CHARTS)
+    shown = frame_text(view.frame, title=view.name, max_keys=MOST_CHARTS)
+    return f"{shown.rstrip()}\ncounted from {window_label(view.window)}" if view.window else shown

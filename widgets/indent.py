@@ -81,6 +81,7 @@ class IndentView(TalkingWidget):
     """
 
     _esm = assets.module(
+        "shortcuts.js",
         "still.js",
         "steps.js",
         "indent_tools.js",

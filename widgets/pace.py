@@ -4,11 +4,12 @@ Jupyter has no back-pressure: whatever is sent to a slow or closed page piles up
 in the server or the browser. So every update ends with a numbered tick, the page
 acknowledges the tick when it has drawn a frame, and the next update waits for
 that. A hidden tab says that it is hidden, a closed page acknowledges nothing: it
-gets two updates at most and then none.
+gets a few updates at most and then none.
 
 An acknowledgement costs the kernel as much as two small updates: it is a request
 of its own, with an answer and two messages about the kernel's state. A page that
-was prompt is asked for every second one only.
+is prompt is asked for every second one only, then for every third, then for every
+fifth; the first late answer has it asked for every one again.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ from dataclasses import dataclass
 MOST_HZ = 5.0
 PROMPT_S = 0.1
 """A page that has acknowledged in this time keeps up easily."""
+
+QUIET = (0, 1, 2, 4)
+"""How many updates go out between two acknowledgements after none, one, two, and more
+prompt ones in a row."""
+
+MOST_BEHIND = QUIET[-1] + 1
+"""So many updates may be on the way to a page that was prompt and is not any more."""
 
 PATIENCE_S = 5.0
 """A page that has not acknowledged for so long is not waited for."""
@@ -44,7 +52,8 @@ class Tick:
 class _View:
     acknowledged: int
     direct: bool
-    prompt: bool
+    prompt: int
+    """How many of the last acknowledgements in a row were prompt."""
 
 
 class Rest:
@@ -104,7 +113,9 @@ class Pace:
         """Note that a view drew a tick, or is new and shows all there is (``None``)."""
         known = self._views.get(view)
         acknowledged = self._sent if tick is None else min(tick, self._sent)
-        prompt = acknowledged >= self._asked and self._clock() - self._asked_at < PROMPT_S
+        prompt = 0
+        if tick is not None and acknowledged >= self._asked and self._clock() - self._asked_at < PROMPT_S:
+            prompt = 1 + (known.prompt if known is not None else 0)
         if known is not None:
             # A message that took the slow way may arrive late.
             prompt = known.prompt if known.acknowledged >= acknowledged else prompt
@@ -118,16 +129,14 @@ class Pace:
 
     def sent(self) -> Tick:
         """Note that an update goes out now and return its tick."""
-        quiet = (
-            bool(self._views)
-            and self._asked == self._sent
-            and all(
-                view.prompt and view.direct and view.acknowledged >= self._asked
-                for view in self._views.values()
-            )
-        )
+        now = self._clock()
+        # A page that was reloaded or lost its network never says that it is gone. Each
+        # tick asked of the others would start its time anew, and hold them up by it.
+        for name in [name for name, view in self._views.items() if self._wait_s(view, now) is None]:
+            del self._views[name]
+        quiet = self._sent - self._asked < min(map(self._quiet, self._views.values()), default=0)
         self._sent += 1
-        self._sent_at = self._clock()
+        self._sent_at = now
         if not quiet:
             self._asked = self._sent
             self._asked_at = self._sent_at
@@ -140,6 +149,12 @@ class Pace:
         if not waits:
             return None
         return max(0.0, self._sent_at + 1 / MOST_HZ - now, *waits)
+
+    def _quiet(self, view: _View) -> int:
+        """How many updates may go out after the last one that is to be acknowledged."""
+        if not view.direct or view.acknowledged < self._asked:
+            return 0
+        return QUIET[min(view.prompt, len(QUIET) - 1)]
 
     def _wait_s(self, view: _View, now: float) -> float | None:
         """How long to wait for one view; None if it fell silent."""

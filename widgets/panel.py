@@ -7,6 +7,7 @@ run without one (nbclient, papermill) starts no thread and waits for nothing.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
@@ -18,18 +19,13 @@ from ktrace_nb.widgets import direct
 from ktrace_nb.widgets.asked import Asked
 from ktrace_nb.widgets.header import Header
 from ktrace_nb.widgets.headline import Headline, headline
+from ktrace_nb.widgets.keeping import Keeping
 from ktrace_nb.widgets.kinds import LOOKS, Host, View
 from ktrace_nb.widgets.models import close_tree
-from ktrace_nb.widgets.pace import Rest, Tick
-from ktrace_nb.widgets.publisher import Publisher
-from ktrace_nb.widgets.source import PanelSource, PanelStatus, ViewData
+from ktrace_nb.widgets.pace import Tick
+from ktrace_nb.widgets.publisher import LOOK_S, Publisher
+from ktrace_nb.widgets.source import PanelSource, PanelStatus, State, ViewData
 from ktrace_nb.widgets.static import saved_html, static_html, static_text
-
-SAVE_S = 10.0
-"""How often the picture that stays is renewed while a page shows the panel, seconds, at most."""
-
-SAVE_REST = 100
-"""Between two of them it rests so many times as long as the last one took."""
 
 
 class Panel:
@@ -38,7 +34,7 @@ class Panel:
     Args:
         source: The trace.
         saved: Called with the picture to keep: the final one when the trace is
-            over, and every ``SAVE_S`` before while a page shows the panel.
+            over, and before every now and then while a page shows the panel.
         headed: Whether it has a head: not that of a frame that stands alone.
         big: Whether it is to be read from the last row of a lecture hall.
     """
@@ -67,9 +63,11 @@ class Panel:
         self._asked = Asked(source)
         self._reading = threading.Lock()
         self._publisher = Publisher(self._attentive, self._publish, self._tick)
-        self._saving = Rest()
-        self._saved_as = ""
-        """The state in which the last picture was kept."""
+        self._behind = False
+        """Whether the source was said to have changed since the picture that stays was made."""
+        self._keeping = Keeping()
+        self._stood: tuple[State, float] | None = None
+        """How the source stood, and when it said so, seconds, monotonic."""
 
         self._watching: set[str] = set()
         """Views whose list of probes is open."""
@@ -115,7 +113,15 @@ class Panel:
 
     def refresh(self) -> None:
         """Show what the source has now, even if it is over; any thread, returns at once."""
+        self._behind = True
+        self._stood = None
         self._publisher.poke()
+
+    def keep(self) -> None:
+        """Renew the picture that stays, if :meth:`refresh` was called since it was made."""
+        if self._behind and self._saved is not None:
+            self._behind = False
+            self._saved(self.picture())
 
     def picture(self) -> dict[str, str]:
         """The panel as it stands, as a MIME bundle without anything live."""
@@ -141,7 +147,7 @@ class Panel:
         self._publisher.close()
         direct.unregister(self.address)
         for view, _ in self._views.values():
-            view.close()
+            close_tree(view)  # also of those that were shown once: the box knows only the others
         self._views.clear()
         if self._box is not None:
             close_tree(self._box)
@@ -150,6 +156,7 @@ class Panel:
         """Take a message of the page; any thread, so it only sets flags."""
         if message.get("stop"):
             self.source.request_stop()
+            self._stood = None
         if self._asked.take(message):
             self._publisher.poke()
         view = str(message.get("view", ""))
@@ -169,14 +176,23 @@ class Panel:
             self._publisher.hear(view, message["ack"], direct=bool(message.get("direct")))
 
     def _running(self) -> bool:
+        """Whether the trace runs, as of half a second ago at most: this is asked several times an update."""
+        stood = self._stood
+        if stood is not None and time.monotonic() - stood[1] < LOOK_S:
+            return stood[0] == "running"
         try:
-            return self.source.status().state == "running"
+            return self._status().state == "running"
         except Exception:
             return False  # publishing meets the same problem, and tells it
 
+    def _status(self) -> PanelStatus:
+        status = self.source.status()
+        self._stood = status.state, time.monotonic()
+        return status
+
     def _attentive(self) -> bool:
         """Whether there may be more to show: what was asked of a trace that is over comes late."""
-        return self._asked.recent or self._running()
+        return self._asked.recent or self._keeping.owed or self._running()
 
     def _watch(self, view: str, opened: bool) -> None:
         if opened:
@@ -208,7 +224,7 @@ class Panel:
 
     def _redraw(self) -> bool:
         # The status first: a trace that was over by then has its last data below.
-        status = self.source.status()
+        status = self._status()
         head = self._headline(status)
         views = self._data()
         changed = self._draw(views)
@@ -230,21 +246,18 @@ class Panel:
         return changed
 
     def _save(self, head: Headline, views: Sequence[ViewData]) -> None:
-        """Keep the final picture, and one now and then before: the kernel may not live to the end."""
+        """Keep a picture, and have the page keep the final one, if they are due."""
         if self._saved is None:
             return
         final = head.state != "running"
-        # A click that pauses is to be seen in a notebook that is saved right after it.
-        turned = head.word != self._saved_as and (final or "paused" in (head.word, self._saved_as))
-        due = turned or (not final and self._saving.over(SAVE_REST, SAVE_S))
-        missing = self._greeted and (final or turned)
+        missing = self._greeted and (final or self._keeping.turned(head))
+        due = self._keeping.is_due(head, views)
         if not (due or missing):
             return
         if due:
-            with self._saving.work():
+            with self._keeping.work(head, views):
                 picture = self._bundle(head, views)
                 self._saved(picture)
-            self._saved_as = head.word
         else:
             picture = self._bundle(head, views)
         if missing and self._header is not None:
@@ -270,8 +283,15 @@ class Panel:
         return changed
 
     def _tick(self, tick: Tick) -> None:
-        if self._header is not None:
-            self._header.tick(tick)
+        if self._header is None:
+            return
+        # The second time without what could not be sent, for the header has let go of it: a
+        # page that gets no tick says nothing, and would be taken to be gone.
+        for _ in range(2):
+            try:
+                return self._header.tick(tick)
+            except Exception as problem:
+                self.problem = problem  # as in _publish
 
     def _bundle(self, head: Headline, views: Sequence[ViewData]) -> dict[str, str]:
         shown = head if self._headed else None

@@ -93,6 +93,15 @@ class Publisher:
             self._thread.start()
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        finally:
+            # Also if it was an exception that ended it: the next message starts another.
+            with self._changed:
+                if self._thread is threading.current_thread():
+                    self._thread = None
+
+    def _serve(self) -> None:
         while True:
             over = not self._running()
             with self._changed:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ktrace_nb.stream.selection import keys_of
 from ktrace_nb.widgets.rows import Column
+from ktrace_nb.widgets.table_numbers import is_missing
 
 LOOK_S = 1.0
 """Time between two looks, seconds, at least."""
@@ -92,7 +93,7 @@ def rows_of(frame: pd.DataFrame, keys: Sequence[Column], places: NDArray[np.intp
 
 def _together(parts: Iterable[list[Any]]) -> list[_Key]:
     """Keys row by row; what is missing in one is None, which equals itself."""
-    known = [[None if value != value else value for value in part] for part in parts]
+    known = [[None if is_missing(value) else value for value in part] for part in parts]
     return list(zip(*known, strict=True))
 
 

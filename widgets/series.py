@@ -167,7 +167,7 @@ class SeriesHead(TalkingWidget):
         take: Given what the page asks for; any thread.
     """
 
-    _esm = assets.module("cursor.js", "quantity.js", "series.js")
+    _esm = assets.module("shortcuts.js", "cursor.js", "quantity.js", "series.js")
     _css = assets.read("bars.css") + assets.read("series.css")
 
     layout_of = traitlets.Dict().tag(sync=True)

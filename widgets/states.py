@@ -1,13 +1,13 @@
 """A state machine as it was measured: states, and transitions by how often they happened.
 
 The page gets texts, numbers and paths of numbers, never markup. It is sent the diagram once; from then
-on only the numbers that changed, as long as no state and no transition is new.
+on only the numbers that changed, as long as no state and no transition is new. What is sent is counted:
+a page that missed something, such as what was sent while it loaded, asks for the whole.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,11 +35,9 @@ from ktrace_nb.widgets.states_picture import (
     widths,
 )
 from ktrace_nb.widgets.states_places import Form, form_of, lay_out, sizes
+from ktrace_nb.widgets.states_rates import LinkRates
 from ktrace_nb.widgets.talking import TalkingWidget
 from ktrace_nb.widgets.ticks import count_label
-
-RATE_S = 2.0
-"""A rate is over so long a time."""
 
 REST = 20
 """While more comes, it rests so many times as long as drawing took."""
@@ -56,14 +54,15 @@ class StatesView(TalkingWidget):
         running: Whether more will come.
     """
 
-    _esm = assets.module("still.js", "picture.js", "states.js")
+    _esm = assets.module("shortcuts.js", "still.js", "picture.js", "states.js")
     _css = assets.read("calls.css") + assets.read("states.css")
 
     diagram = traitlets.Dict().tag(sync=True)
     """Places, names and paths."""
 
     numbers = traitlets.Dict().tag(sync=True)
-    """All that may change while the diagram stays. The page is sent what differs."""
+    """All that may change while the diagram stays. The page is sent what differs, and ``seq``: by
+    how many changes it came to be."""
 
     def __init__(
         self, view: ViewData, changed: Callable[[], None], running: Callable[[], bool] = lambda: False
@@ -72,20 +71,26 @@ class StatesView(TalkingWidget):
         self._rest = Rest(spent=time.thread_time)
         self._skipped = False
         self._asked = False
-        self._rates = _Rates()
+        self._resend = False
+        self._rates = LinkRates()
         self._picked: tuple[list[int], list[int]] = ([], [])
         self._form: Form | None = None
         self._version = 0
         diagram, numbers = self._draw(view)
-        super().__init__(changed, diagram=diagram, numbers=numbers)
+        super().__init__(changed, diagram=diagram, numbers={**numbers, "seq": 0})
 
     @property
     def stale(self) -> bool:
         """Whether it has to be drawn again although the frame is the same."""
-        return self._skipped
+        return self._skipped or self._resend
 
     def receive(self, message: Mapping[str, Any]) -> None:
-        """Take a click; any thread."""
+        """Take a click, or which state a page has; any thread."""
+        if "have" in message:
+            if message["have"] != self.numbers["seq"]:
+                self._resend = True
+                self._changed()
+            return
         if not isinstance(message.get("pick"), Mapping):
             return
         version, graph, view = self._shown
@@ -102,23 +107,34 @@ class StatesView(TalkingWidget):
 
     def update(self, view: ViewData) -> bool:
         """Show the frame; say whether anything had changed."""
-        if view.generation == self._shown[2].generation and not (self.stale or self._asked):
+        resend, self._resend = self._resend, False
+        changed = self._redraw(view, whole=resend)
+        if resend:
+            # The diagram too: what was missed may have come with another one.
+            self.send_state(["diagram", "numbers"])
+        return changed or resend
+
+    def _redraw(self, view: ViewData, *, whole: bool) -> bool:
+        """Bring the traits up to date and send the difference, unless the whole is sent anyway."""
+        if view.generation == self._shown[2].generation and not (self._skipped or self._asked):
             return False
         self._skipped = not self._asked and self._running() and not self._rest.over(REST)
         if self._skipped:
             return False
         self._asked = False
         diagram, numbers = self._draw(view)
+        seq = self.numbers["seq"]
         if diagram != self.diagram:
             with self.hold_sync():
-                self.diagram, self.numbers = diagram, numbers
+                self.diagram, self.numbers = diagram, {**numbers, "seq": seq + 1}
             return True
         changed = _difference(self.numbers, numbers)
         if not changed:
             return False
         # The page keeps what it has and gets the rest; a new page asks for the whole.
-        self._trait_values["numbers"] = numbers
-        self.send({"numbers": changed, "version": numbers["version"]})
+        self._trait_values["numbers"] = {**numbers, "seq": seq + 1}
+        if not whole:
+            self.send({"numbers": changed, "version": numbers["version"], "seq": seq + 1})
         return True
 
     def _draw(self, view: ViewData) -> tuple[dict[str, Any], Numbers]:
@@ -145,28 +161,6 @@ class StatesView(TalkingWidget):
         if any(own) and np.array_equal(graph.rows(*own), marks):
             return own[0], own[1]
         return graph.marked(marks)
-
-
-class _Rates:
-    """How fast transitions happen, over the last seconds."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, dict[tuple[str, str], int]]] = deque()
-
-    def of(self, graph: StateGraph) -> list[float]:
-        """Of each transition, per second."""
-        now = time.monotonic()
-        names = [state.name for state in graph.states]
-        counts = {(names[link.start], names[link.end]): link.count for link in graph.links}
-        while len(self._seen) > 1 and self._seen[1][0] <= now - RATE_S:
-            self._seen.popleft()
-        self._seen.append((now, counts))
-        at, before = self._seen[0]
-        apart = now - at
-        return [
-            max(0.0, (count - before.get(pair, 0)) / apart) if apart > 0 else 0.0
-            for pair, count in counts.items()
-        ]
 
 
 def _diagram(graph: StateGraph, form: Form, layout: Layout, *, title: str, version: int) -> dict[str, Any]:

@@ -20,7 +20,17 @@ from ktrace_nb.widgets.row_filter import Found, find_rows
 from ktrace_nb.widgets.rows import columns_of, top_rows
 from ktrace_nb.widgets.source import ViewData
 from ktrace_nb.widgets.table_changes import changes
-from ktrace_nb.widgets.table_state import ROWS, Shown, Wishes, choose, table_state, tooltip, write
+from ktrace_nb.widgets.table_numbers import RowNumbers
+from ktrace_nb.widgets.table_state import (
+    ROWS,
+    Shown,
+    Wishes,
+    Writer,
+    choose,
+    table_state,
+    tooltip,
+    write,
+)
 from ktrace_nb.widgets.talking import TalkingWidget
 
 DEAR_S = 0.02
@@ -28,9 +38,6 @@ DEAR_S = 0.02
 
 REST_TIMES = 20
 """It rests so many times as long as it took."""
-
-MOST_LABELS = 1000
-"""So many rows keep the number by which the page knows them."""
 
 _ALIGNED = {side: f'align="{side}" style="text-align: {side}"' for side in ("left", "right")}
 
@@ -50,7 +57,7 @@ class TableView(TalkingWidget):
         spent: What drawing costs: CPU time of the thread, seconds.
     """
 
-    _esm = assets.module("table_body.js", "table_picks.js", "table_tools.js", "table.js")
+    _esm = assets.module("shortcuts.js", "table_body.js", "table_picks.js", "table_tools.js", "table.js")
     _css = assets.read("table.css")
 
     table = traitlets.Dict().tag(sync=True)
@@ -75,9 +82,8 @@ class TableView(TalkingWidget):
         self._skipped = False
         self._rest_until = float("-inf")
         self._found: tuple[pd.DataFrame, str, Found] | None = None
-        self._numbers: dict[Hashable, int] = {}
-        self._labels: dict[int, Hashable] = {}
-        self._next_number = 0
+        self._numbers = RowNumbers()
+        self._writer = Writer()
         self._own_picks: tuple[Hashable, ...] = ()
         self._view = view
         self._shown_places: NDArray[np.intp] = np.arange(0)
@@ -115,16 +121,16 @@ class TableView(TalkingWidget):
             new = self._drawn(view)
             cost_s = self._spent() - begun
             self._rest_until = self._clock() + (REST_TIMES * cost_s if cost_s > DEAR_S else 0)
-            if self._send_changes(new):
-                return True
+            return self._send_changes(new, whole=resend)
         if resend:
             self.send_state("table")
         return resend
 
-    def _send_changes(self, new: dict[str, Any]) -> bool:
+    def _send_changes(self, new: dict[str, Any], *, whole: bool) -> bool:
+        """Tell the page what is new, or all if it asked for that: a change would be lost on it."""
         old = self.table
         version = old["version"] + 1
-        patch = changes(old, new)
+        patch = None if whole else changes(old, new)
         if patch is None:
             self.table = {**new, "version": version}
         elif patch:
@@ -138,10 +144,11 @@ class TableView(TalkingWidget):
         shown = choose(view.frame, wishes, self._find(view.frame, wishes.words))
         labels = view.frame.index.take(shown.places).tolist()
         picked, hidden = self._picks(view, shown.places, labels)
+        change = self._change(view.frame, shown)
         state = table_state(
-            view, wishes, shown, change=self._change(view.frame, shown), picked=picked, hidden=hidden
+            view, wishes, shown, change=change, picked=picked, hidden=hidden, writer=self._writer
         )
-        state["ids"] = self._numbered(labels)
+        state["ids"] = self._numbers.told(labels)
         self._view, self._shown_places = view, shown.places
         return state
 
@@ -158,8 +165,7 @@ class TableView(TalkingWidget):
         return self._running is not None and self._running()
 
     def _change(self, frame: pd.DataFrame, shown: Shown) -> Change | None:
-        over = self._running is not None and not self._running()
-        if over or not self._wishes.rates or shown.sort is None or not grows(shown.sort):
+        if self._over() or not self._wishes.rates or shown.sort is None or not grows(shown.sort):
             self._rates.forget()
             self._moved = False
             return None
@@ -170,20 +176,14 @@ class TableView(TalkingWidget):
         return change if self._moved else None
 
     def _rates_are_old(self) -> bool:
-        told = any(self.table["rates"]) or bool(self.table["fresh"])
-        over = self._running is not None and not self._running()
-        return told and (over or self._rates.due())
+        """Whether what is told of the last second is no longer so."""
+        rates, fresh = self.table["rates"], bool(self.table["fresh"])
+        if self._over():
+            return bool(rates) or fresh  # also those of rows that did not change keep their place
+        return (any(rates) or fresh) and self._rates.due()
 
-    def _numbered(self, labels: Sequence[Hashable]) -> list[int]:
-        """The number by which the page knows each row: a click may come when it is elsewhere."""
-        if len(self._numbers) > MOST_LABELS:
-            self._numbers, self._labels = {}, {}
-        for label in labels:
-            if label not in self._numbers:
-                self._labels[self._next_number] = label
-                self._numbers[label] = self._next_number
-                self._next_number += 1
-        return [self._numbers[label] for label in labels]
+    def _over(self) -> bool:
+        return self._running is not None and not self._running()
 
     def _picks(
         self, view: ViewData, places: NDArray[np.intp], labels: Sequence[Hashable]
@@ -197,8 +197,8 @@ class TableView(TalkingWidget):
         return rows, int(np.count_nonzero(view.marks)) - len(rows)
 
     def _pick(self, numbers: Sequence[Any], *, keep: bool) -> None:
-        view, places, known = self._view, self._shown_places, self._labels
-        labels = [known[number] for number in numbers if number in known]
+        view, places = self._view, self._shown_places
+        labels = self._numbers.labels(numbers)
         if keep:
             labels += self._hidden(view, places)
         if view.pick is None:

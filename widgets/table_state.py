@@ -29,6 +29,9 @@ LONGEST_TEXT = 200
 
 LONGEST_EXACT = 10_000
 
+_MOST_KEPT = 1000
+_COMPARABLE = frozenset({str, int, float, bool, type(None)})
+
 Bars: TypeAlias = Literal["sorted", "all", "none"]
 
 
@@ -107,6 +110,7 @@ def table_state(
     change: Change | None = None,
     picked: Sequence[int] = (),
     hidden: int = 0,
+    writer: Writer | None = None,
 ) -> dict[str, Any]:
     """What the page shows.
 
@@ -117,11 +121,13 @@ def table_state(
         change: How they changed.
         picked: Which of the rows shown are picked, counted from 0.
         hidden: How many picked rows are not shown.
+        writer: Of a view that is drawn again and again.
     """
     shown = shown or choose(view.frame, wishes)
+    writer = writer or Writer()
     columns, sort = shown.columns, shown.sort
     written = [
-        write(column, values, exact=wishes.exact)
+        writer.write(column, values, exact=wishes.exact)
         for column, values in zip(columns, shown.values, strict=True)
     ]
     barred = [
@@ -186,6 +192,32 @@ def write(column: Column, values: list[Any], *, exact: bool) -> Written:
     if not column.is_number:
         return Written([_cut(text, LONGEST_TEXT) for text in texts], [*map(_whole, texts)])
     return Written(texts, [_digits(value, text) for value, text in zip(values, texts, strict=True)])
+
+
+class Writer:
+    """Writes columns as :func:`write` does, each anew only if its values are not those of the last time.
+
+    Names and numbers of processes mostly stay while what is counted of them grows.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[Column, tuple[list[type], list[Any], bool, Written]] = {}
+
+    def write(self, column: Column, values: list[Any], *, exact: bool) -> Written:
+        """Write some of a column's values."""
+        kinds = [*map(type, values)]  # 1 equals 1.0 and True, and is written as neither is
+        last = self._last.get(column)
+        if last is not None and last[0] == kinds and last[1:3] == (values, exact):
+            return last[3]
+        written = write(column, values, exact=exact)
+        # Others may not be comparable: what is equal to pd.NA is not known.
+        if _COMPARABLE.issuperset(kinds):
+            if len(self._last) >= _MOST_KEPT:
+                self._last.clear()  # of a frame whose columns are others each time
+            self._last[column] = kinds, values, exact, written
+        else:
+            self._last.pop(column, None)
+        return written
 
 
 def tooltip(column: Column, exact: str | None) -> str:

@@ -58,6 +58,21 @@ def time_label(seconds: float) -> str:
     return f"{digits} {unit}"
 
 
+def window_label(window: tuple[float, float]) -> str:
+    """A window of time: ``2 s to 5 s``, with as many digits as tell its ends apart.
+
+    Args:
+        window: Its ends, seconds since the start.
+    """
+    width = max(window[1] - window[0], 1e-9)
+    # Two digits of its width, as the heat map says it.
+    decimals = max(0, min(9, math.ceil(1 - math.log10(width))))
+    start, end = (f"{at:,.{decimals}f}" for at in window)
+    if decimals:
+        start, end = (text.rstrip("0").rstrip(".") for text in (start, end))
+    return f"{start} s to {end} s"
+
+
 def count_ticks(highest: int, *, most: int = 4) -> tuple[float, tuple[Tick, ...]]:
     """The end of a count axis that starts at 0, and its ticks.
 

@@ -58,6 +58,7 @@ class TimelineView(TalkingWidget):
     """
 
     _esm = assets.module(
+        "shortcuts.js",
         "timeline_axis.js",
         "timeline_track.js",
         "timeline_store.js",

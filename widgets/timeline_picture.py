@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ktrace_nb.stream.histogram import nice_step
@@ -158,13 +159,15 @@ def _read(view: ViewData) -> Rows:
     return rows
 
 
-def timeline_svg(view: ViewData) -> str:
+def timeline_svg(frame: pd.DataFrame, *, lane: str = "cpu") -> str:
     """Draw a timeline as a stand-alone SVG document.
 
+    The arguments are those of :func:`ktrace_nb.widgets.timeline`.
+
     Raises:
-        ValueError: The frame is not what :func:`ktrace_nb.widgets.timeline` asks for.
+        ValueError: The frame is not what that asks for.
     """
-    return _svg(_read(view))
+    return _svg(_read(ViewData(name="", kind="timeline", frame=frame, generation=0, options={"lane": lane})))
 
 
 def _svg(rows: Rows) -> str:

@@ -6,7 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
+from ktrace_nb.stream.histogram import log2_hist
+from ktrace_nb.widgets.histogram import HistogramView
+from ktrace_nb.widgets.source import ViewData
 from tests.browser import kit
 from tests.notebooks import write_notebook
 
@@ -63,10 +67,16 @@ def colours(page: kit.LabPage, figure: int = 0) -> list[str]:
 
 
 def await_colours(page: kit.LabPage, wanted: dict[int, str], other: str, figure: int = 0) -> None:
+    """Wait until bars look picked, and until the page knows it, which is another message."""
     page.page.wait_for_function(
-        """([figure, wanted, other]) => [...document.querySelectorAll('.ktrace-histogram .bqplot')[figure]
-            .querySelectorAll('.bar')]
-            .every((bar, n) => getComputedStyle(bar).fill === (wanted[n] ?? other))""",
+        """([figure, wanted, other]) => {
+            const plot = document.querySelectorAll('.ktrace-histogram .bqplot')[figure];
+            const count = Object.keys(wanted).length;
+            const label = plot.getAttribute('aria-label') ?? '';
+            const known = count ? label.endsWith(`; ${count} picked`) : !label.endsWith(' picked');
+            return known && [...plot.querySelectorAll('.bar')]
+                .every((bar, n) => getComputedStyle(bar).fill === (wanted[n] ?? other));
+        }""",
         arg=[figure, {str(bar): colour for bar, colour in wanted.items()}, other],
     )
 
@@ -141,6 +151,10 @@ def test_bars_are_picked_by_the_keyboard_alone(page: kit.LabPage, path: str) -> 
     figure = page.page.locator(".ktrace-histogram .bqplot")
     figure.focus()
     told = page.page.locator(".ktrace-spoken")
+    # From the highest bar on; 20 and 2**53 + 1 is not a float either.
+    page.page.keyboard.press("Shift+ArrowLeft")
+    assert told.text_content() == "256..511 ns to 512..1,023 ns: 9,007,199,254,741,013 (100 %)"
+    page.page.keyboard.press("ArrowRight")
     page.page.keyboard.press("ArrowLeft")
     assert told.text_content() == "256..511 ns: 20 (2e-13 %)"
     page.page.keyboard.press("ArrowLeft")
@@ -159,6 +173,21 @@ def test_bars_are_picked_by_the_keyboard_alone(page: kit.LabPage, path: str) -> 
     assert figure.evaluate("(node) => node === document.activeElement")
     assert page.page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex") == 1
     assert selected(page) == []
+
+
+def test_no_key_that_is_pressed_in_a_chart_is_a_command_of_the_notebook(page: kit.LabPage, path: str) -> None:
+    open_cells(page, path, LATENCY)
+    page.page.locator(".ktrace-histogram .bqplot").focus()
+    notebook = "jupyterapp.shell.currentWidget"
+    cells = f"[{notebook}.content.widgets.length, {notebook}.content.activeCellIndex]"
+    # One by one: two add a cell and two delete one.
+    for key in ("a", "b", "x", "d", "d", "ArrowDown", "ArrowUp"):
+        page.page.keyboard.press(key)
+        assert page.page.evaluate(cells) == [2, 1], key
+    # What is pressed with Ctrl is.
+    assert page.page.evaluate(f"{notebook}.context.model.dirty")
+    page.page.keyboard.press("Control+s")
+    page.page.wait_for_function(f"!{notebook}.context.model.dirty")
 
 
 def test_marks_from_python_and_several_keys(page: kit.LabPage, path: str) -> None:
@@ -187,8 +216,50 @@ def test_a_bar_of_several_linear_buckets_picks_all_of_them(page: kit.LabPage, pa
     # 1,000 buckets in at most 128 bars: ten in each, the first of -300 to -291.
     click(page, 3)
     await_colours(page, {3: PICKED}, OTHER)
-    assert selected(page) == list(range(-270, -260))
+    # Before the kernel is asked: that is a cell of its own, which takes the focus away.
     assert page.page.locator(".ktrace-pointed").text_content() == "-540..-521: 10 (1.0 %)"
+    assert selected(page) == list(range(-270, -260))
+
+
+# What bqplot draws, as far as the heading looks at it.
+FIGURE = """
+<div class="ktrace-histogram"><div id="head"></div><div class="bqplot"><svg width="800" height="100">
+<text class="mainheading">device = sda</text><rect class="plotarea_events" width="800" height="100"/>
+</svg></div></div>
+"""
+
+
+def test_a_front_end_that_keeps_its_models_to_itself_is_told_no_false_total(browser: Browser) -> None:
+    frame = log2_hist([8, 9], [1, 2], unit="ns", keys={"device": ["sda", "sda"]})
+    view = HistogramView(
+        ViewData(name="latency", kind="histogram", frame=frame, generation=1), changed=lambda: None
+    )
+    head = view.children[0]
+    state = {name: getattr(head, name) for name in ("layout_of", "exact", "picked", "address")}
+    page = browser.new_page(viewport={"width": 900, "height": 300})
+    try:
+        page.set_content(FIGURE)
+        page.evaluate(
+            """async ([source, state]) => {
+                const address = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }));
+                const { default: head } = await import(address);
+                const model = { get: (name) => state[name], on() {}, off() {}, send() {} };
+                head.render({ model, el: document.querySelector('#head') });
+            }""",
+            [str(head._esm), state],
+        )
+        page.wait_for_selector(".bqplot[aria-label='latency, device = sda']")
+        assert page.locator(".mainheading").text_content() == "device = sda"
+        assert page.locator(".ktrace-total").text_content() == ""
+        box = page.locator(".plotarea_events").bounding_box()
+        assert box
+        bars = len(state["layout_of"]["labels"])
+        bar = state["layout_of"]["labels"].index("256..511")
+        page.mouse.move(box["x"] + (bar + 0.5) / bars * box["width"], box["y"] + 50)
+        assert page.locator(".ktrace-pointed").text_content() == "device = sda · 256..511 ns"
+    finally:
+        page.close()
+        view.close()
 
 
 LOOKS = """

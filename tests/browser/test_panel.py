@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from ktrace_nb.widgets.pace import MOST_HZ
+from ktrace_nb.widgets.pace import MOST_BEHIND, MOST_HZ
 from tests.browser import kit
 from tests.browser.panels import BUSY, START, open_panel, texts, ticks_of
 from tests.notebooks import write_notebook
@@ -23,15 +23,18 @@ def test_updates_come_at_five_a_second_at_most_and_go_on_while_a_cell_runs(
     with ticks_of(page) as ticks:
         open_panel(page, path, "Synthetic(hertz=50)", BUSY["python"].format(s=4))
         page.page.wait_for_selector(".ktrace-panel .bar")
+        before = len(ticks)
         page.run_cell(2)  # four seconds
-        busy = ticks[-30:]
+        busy = len(ticks) - before
     gaps = [later - earlier for earlier, later in pairwise(ticks)]
+    # Every fifth update at least is to be acknowledged, and a message.
+    assert busy >= 3
     # Sent at least 200 ms apart; what the network does to that averages out.
-    assert len(busy) >= 8
     assert np.mean(gaps) >= 0.95 / MOST_HZ
     leftovers = "document.querySelectorAll('.bqplot .svg-figure g[clip-path] > g:not([class]):empty').length"
+    # Four charts leave one each at an update, until the next one that is a message.
     page.page.wait_for_timeout(300)
-    assert page.page.evaluate(leftovers) <= 8, "bqplot's empty groups are swept"
+    assert page.page.evaluate(leftovers) <= 4 * MOST_BEHIND, "bqplot's empty groups are swept"
 
 
 @pytest.mark.parametrize("cell", BUSY.values(), ids=BUSY)
@@ -101,7 +104,9 @@ def test_a_page_that_cannot_reach_the_control_channel_goes_by_the_widget_s_own_m
         page.page.wait_for_selector('.ktrace-header[data-state="done"]', timeout=3000)
 
 
-def test_a_page_that_draws_no_frames_gets_one_update_and_then_none(page: kit.LabPage, path: str) -> None:
+def test_a_page_that_draws_no_frames_gets_what_is_on_the_way_and_then_nothing(
+    page: kit.LabPage, path: str
+) -> None:
     with ticks_of(page) as ticks:
         open_panel(page, path, "Synthetic(['latency'], hertz=50)")
         page.page.wait_for_selector(".ktrace-panel .bar")
@@ -109,10 +114,9 @@ def test_a_page_that_draws_no_frames_gets_one_update_and_then_none(page: kit.Lab
         page.page.evaluate(
             "() => { window.draw = requestAnimationFrame; window.requestAnimationFrame = () => 0; }"
         )
-        page.page.wait_for_timeout(500)
         ticks.clear()
-        page.page.wait_for_timeout(3000)
-        assert len(ticks) == 0
+        page.page.wait_for_timeout(4000)
+        assert len(ticks) <= MOST_BEHIND
         page.page.evaluate("() => { window.requestAnimationFrame = window.draw; }")
 
 
@@ -131,6 +135,9 @@ def test_a_panel_out_of_sight_gets_no_updates_until_it_is_seen(page: kit.LabPage
         assert page.ask(threads) == "[]\n"
         page.page.evaluate("jupyterapp.shell.currentWidget.content.scrollToItem(1, 'start')")
         page.page.wait_for_timeout(1500)
+        deadline = time.monotonic() + 30
+        while len(ticks) < 3 and time.monotonic() < deadline:
+            page.page.wait_for_timeout(100)
         assert len(ticks) >= 3
 
 
@@ -141,7 +148,7 @@ def test_a_busy_page_is_waited_for(page: kit.LabPage, path: str) -> None:
         page.page.wait_for_timeout(1000)
         ticks.clear()
         page.page.evaluate("() => { const end = Date.now() + 3000; while (Date.now() < end); }")
-        assert len(ticks) <= 2
+        assert len(ticks) <= MOST_BEHIND  # of fifteen
 
 
 def test_a_closed_page_ends_the_publisher_and_the_next_one_goes_on(
@@ -194,3 +201,48 @@ def test_a_kernel_that_ends_takes_the_panel_s_clock_and_stop_button_along(
     shown = page.page.inner_text(".ktrace-clock")
     page.page.wait_for_timeout(2200)
     assert page.page.inner_text(".ktrace-clock") == shown
+
+
+def test_a_control_channel_that_failed_is_tried_again_later_and_by_a_click_at_once(
+    page: kit.LabPage, path: str
+) -> None:
+    open_panel(page, path, "Synthetic(['latency'], hertz=50)")
+    page.page.wait_for_selector(".ktrace-panel .bar")
+    address = page.ask("print(panel.address)").strip()
+    page.page.evaluate(
+        """(address) => {
+            const { kernel } = jupyterapp.shell.currentWidget.context.sessionContext.session;
+            const send = kernel.sendControlMessage.bind(kernel);
+            window.tries = 0;
+            window.fails = true;
+            kernel.sendControlMessage = (message, ...rest) => {
+                if (message.content.address !== address) return send(message, ...rest);
+                window.tries += 1;
+                if (window.fails) throw new Error("not to be had");
+                return send(message, ...rest);
+            };
+        }""",
+        address,
+    )
+    changed = "(before) => document.querySelector('.ktrace-facts').innerText !== before"
+    # Ten seconds must not pass while it rests: the page's clock goes as told.
+    page.page.evaluate(
+        """() => {
+            const at = performance.now();
+            window.later = 0;
+            performance.now = () => at + window.later;
+        }"""
+    )
+    page.page.wait_for_function("() => tries >= 3")
+    for _ in range(4):
+        page.page.wait_for_function(changed, arg=page.page.inner_text(".ktrace-facts"))
+    assert page.page.evaluate("tries") == 3, "three failures in a row: the widget's own messages do"
+    page.page.evaluate("() => { window.later = 10_001; }")
+    page.page.wait_for_function("() => tries >= 4")
+    for _ in range(4):
+        page.page.wait_for_function(changed, arg=page.page.inner_text(".ktrace-facts"))
+    assert page.page.evaluate("tries") == 4
+    page.page.evaluate("() => { window.fails = false; }")
+    page.page.click(".ktrace-stop")
+    page.page.wait_for_function("() => tries >= 5")
+    page.page.wait_for_selector('.ktrace-header[data-state="done"]')

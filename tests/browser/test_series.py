@@ -44,6 +44,11 @@ def open_cells(page: kit.LabPage, path: str, *cells: str) -> None:
     for number in range(len(cells) + 1):
         page.run_cell(number)
     page.page.wait_for_selector(".ktrace-series .bqplot[tabindex='0'] .curve", state="attached")
+    # bqplot makes the lines first and draws them in a transition.
+    page.page.wait_for_function(
+        """() => [...document.querySelectorAll('.ktrace-series .curve > .line')]
+            .every((line) => line.getAttribute('d'))"""
+    )
 
 
 def lines(page: kit.LabPage) -> list[list[list[tuple[float, float]]]]:
@@ -130,10 +135,10 @@ def test_a_line_is_picked_by_its_legend_by_a_click_on_it_and_from_python(
     # The line of sda: 100 of 500 at the left end.
     page.page.mouse.click(*place(page, 0.5, (100 + 22.5) / 500))
     pressed(page, [True, False, False])
-    opacity = page.page.locator(".ktrace-series .curve > .line").evaluate_all(
-        "(lines) => lines.map((line) => line.style.opacity)"
+    page.page.wait_for_function(
+        """() => [...document.querySelectorAll('.ktrace-series .curve > .line')]
+            .map((line) => line.style.opacity).join(' ') === '1 0.25 0.25'"""
     )
-    assert opacity == ["1", "0.25", "0.25"]
     page.page.mouse.click(*place(page, 0.5, 0.98))
     pressed(page, [False, False, False])
     page.ask("view.select([label for label in frame.index if label[1] == 'nvme0n1'])")
@@ -175,6 +180,20 @@ def test_a_drag_picks_a_window_of_time_and_escape_gives_it_up(page: kit.LabPage,
     window.wait_for(state="attached")
     page.page.wait_for_function("document.querySelector('.bqplot').ariaLabel.includes('window 1 s to 2 s')")
     assert asked(page, "view.window") == [1.0, 2.0]
+
+
+def test_no_key_that_is_pressed_in_a_series_is_a_command_of_the_notebook(
+    page: kit.LabPage, path: str
+) -> None:
+    open_cells(page, path, KEYED)
+    notebook = "jupyterapp.shell.currentWidget.content"
+    for focused in (".ktrace-series .bqplot", ".ktrace-entry >> nth=0"):
+        page.page.locator(focused).focus()
+        # One by one: two add a cell and two delete one.
+        for key in ("a", "b", "x", "d", "d", "ArrowDown"):
+            page.page.keyboard.press(key)
+            cells = page.page.evaluate(f"[{notebook}.widgets.length, {notebook}.activeCellIndex]")
+            assert cells == [2, 1], key
 
 
 def test_many_moments_become_means_and_bands_and_gaps_stay(page: kit.LabPage, path: str) -> None:

@@ -159,31 +159,47 @@ def test_a_filter_finds_rows_in_the_whole_frame_and_tells_what_it_did_not_unders
 def test_rows_are_picked_by_mouse_and_by_keyboard(page: kit.LabPage, path: str) -> None:
     open_frame(page, path)
     rows = page.page.locator(ROW)
+
+    def wait(names: list[str]) -> None:
+        # The page marks what was clicked at once; below it says what the kernel knows of.
+        wait_picked(page, names)
+        wait_foot(page, f"6 rows · {len(names)} picked" if names else "6 rows")
+
     rows.nth(1).click()
-    wait_picked(page, ["cron"])
-    wait_foot(page, "6 rows · 1 picked")
+    wait(["cron"])
     assert page.ask("print(view.selected['pid'].tolist())").strip() == "[106]"
     rows.nth(3).click(modifiers=["Control"])
-    wait_picked(page, ["cron", "<b>vim"])
+    wait(["cron", "<b>vim"])
     rows.nth(5).click(modifiers=["Shift"])
-    wait_picked(page, ["<b>vim", "Bash", "nginx"])
+    wait(["<b>vim", "Bash", "nginx"])
     assert page.ask("print(view.selected.index.tolist())").strip() == "['k2', 'k3', 'k4']"
     rows.nth(0).click()
-    wait_picked(page, ["bash"])
+    wait(["bash"])
     rows.nth(0).click(delay=600)
-    wait_picked(page, [])
+    wait([])
     page.page.keyboard.press("ArrowDown")
     page.page.keyboard.press("Space")
-    wait_picked(page, ["cron"])
+    wait(["cron"])
     page.page.keyboard.press("Shift+ArrowDown")
+    wait(["cron", "sshd"])
     page.page.keyboard.press("Shift+ArrowDown")
-    wait_picked(page, ["cron", "sshd", "<b>vim"])
+    wait(["cron", "sshd", "<b>vim"])
     assert page.ask("print(view.selected.index.tolist())").strip() == "['k1', 'k2', 'k5']"
     page.screenshot("table-picked", index=0)
     rows.nth(3).focus()
     page.page.keyboard.press("Escape")
-    wait_picked(page, [])
+    wait([])
     assert page.ask("print(len(view.selected))").strip() == "0"
+
+
+def test_keys_in_a_table_are_no_commands_of_the_notebook(page: kit.LabPage, path: str) -> None:
+    open_frame(page, path, "1")
+    page.page.locator(ROW).nth(0).focus()
+    for key in ("a", "b", "x", "d", "d", "m", "ArrowDown"):
+        page.page.keyboard.press(key)
+    # It came after all of them: they have done what they do.
+    assert page.page.evaluate("document.activeElement.rowIndex") == 2
+    assert page.page.locator(".jp-Notebook .jp-CodeCell").count() == 2
 
 
 def test_rows_picked_in_python_are_marked_and_told_if_they_are_not_shown(
@@ -217,6 +233,7 @@ def test_picked_rows_are_copied_exactly(page: kit.LabPage, path: str) -> None:
     assert len(everything) == 7
     page.page.locator(ROW).nth(2).click()
     wait_picked(page, ["sshd"])
+    wait_foot(page, "6 rows · 1 picked")  # the answer to the click is told first
     page.page.keyboard.press("Control+c")
     page.page.wait_for_function(f"{SAID} === '1 row copied'")
     assert clipboard(page) == [everything[0], ["sshd", "102", "5242880", "-3200000", "0.123"]]
@@ -235,15 +252,18 @@ GROWING = """
 import threading, time
 import pandas as pd
 from ktrace_nb.widgets import table
-def made(step):
-    names = ["a", "b", "c"] + (["late"] if step > 30 else [])
-    return pd.DataFrame({"bytes": [1024 * step, 2048 * step, 7] + [9_999_999] * (step > 30)},
-                        index=pd.Index(names, name="comm"))
-view = table(made(0), title="live", sort="bytes")
-go = threading.Event()
+late, go = threading.Event(), threading.Event()
+def made(step, since):
+    # A new one every half second from then on: a slow page misses some of them, not all.
+    new = [n for n in range((step - since) // 5)][-4:] if since else []
+    return pd.DataFrame({"bytes": [1024 * step, 2048 * step, 7] + [10**9 + n for n in new]},
+                        index=pd.Index(["a", "b", "c"] + [f"late {n}" for n in new], name="comm"))
+view = table(made(0, 0), title="live", sort="bytes")
 def grow():
-    for step in range(1, 10_000):
-        view.update(made(step))
+    since = 0
+    for step in range(1, 100_000):
+        since = since or (step if late.is_set() else 0)
+        view.update(made(step, since))
         if go.wait(0.1): break
 thread = threading.Thread(target=grow, daemon=True)
 thread.start()
@@ -251,16 +271,24 @@ view
 """
 
 
-def test_a_live_table_tells_rates_and_new_rows(page: kit.LabPage, path: str) -> None:
-    open_frame(page, path, "go.set()", source=GROWING)
+def test_a_live_table_tells_rates_and_new_rows_until_nothing_comes_any_more(
+    page: kit.LabPage, path: str
+) -> None:
+    open_frame(page, path, "late.set()", "go.set()", source=GROWING)
     rate = f"{ROW} td[data-rate$='KiB/s']"
     page.page.wait_for_selector(rate)
-    assert page.page.locator(rate).first.get_attribute("data-rate", timeout=5000)
-    page.page.wait_for_selector(f"{ROW}.ktrace-new td:text-is('late')")
-    page.screenshot("table-rates", index=0)
-    page.page.locator(".ktrace-tools button", has_text="rates").click()
-    page.page.wait_for_function("!document.querySelector('.ktrace-table td[data-rate]')")
     page.run_cell(1)
+    page.page.wait_for_selector(f"{ROW}.ktrace-new td:text-matches('^late')")
+    page.screenshot("table-rates", index=0)
+    rates = page.page.locator(".ktrace-tools button", has_text="rates")
+    rates.click()
+    page.page.wait_for_function("!document.querySelector('.ktrace-table td[data-rate]')")
+    rates.click()
+    page.page.wait_for_selector(rate)
+    page.run_cell(2)
+    page.page.wait_for_function("!document.querySelector('.ktrace-table :is([data-rate], .ktrace-rated)')")
+    assert page.page.locator(f"{ROW}.ktrace-new").count() == 0
+    assert page.page.locator(ROW).count() > 3
 
 
 def test_a_page_that_comes_later_shows_what_the_first_one_does(
@@ -281,6 +309,7 @@ def test_a_page_that_comes_later_shows_what_the_first_one_does(
     a, b = json.loads(last)
     expected = sorted([a, b, 7], reverse=True)
     assert expected[0] == b
+    page.page.wait_for_function("!document.querySelector('.ktrace-table [data-rate]')")
     page.save()
     page.page.reload()
     page.page.wait_for_function(kit.READY)
@@ -312,6 +341,29 @@ def test_the_table_is_one_for_whoever_does_not_see_it(page: kit.LabPage, path: s
     }
     page.page.locator(".ktrace-table th button").nth(1).press("Enter")
     wait_column(page, 1, ["106", "105", "104", "103", "102", "101"])
+
+
+def test_the_tools_of_a_narrow_table_keep_their_rows(page: kit.LabPage, path: str) -> None:
+    page.page.set_viewport_size({"width": 820, "height": 900})
+    open_frame(page, path)
+    for width in (560, 400, 300):
+        page.page.evaluate(
+            "(width) => { document.querySelector('.ktrace-panel').style.width = `${width}px`; }", width
+        )
+        page.page.wait_for_function(
+            "(width) => document.querySelector('.ktrace-table').clientWidth <= width", arg=width
+        )
+        page.screenshot(f"table-narrow-{width}", index=0)
+        found = page.page.locator(".ktrace-tools > *").evaluate_all(
+            """(all) => {
+                const end = document.querySelector('.ktrace-table').getBoundingClientRect().right;
+                return all.map((tool) => {
+                    const { top, height, right } = tool.getBoundingClientRect();
+                    return [top + height / 2, right - end];
+                });
+            }"""
+        )
+        assert all(beyond <= 0.5 for _, beyond in found), "nothing is cut off"
 
 
 def test_a_table_looks_right_in_both_themes_and_big(page: kit.LabPage, path: str) -> None:

@@ -129,11 +129,31 @@ def test_console_text_is_appended_and_its_controls_are_seen_not_obeyed(page: kit
         arg=newest,
     )
     assert lines.count() == 1000
-    numbers = [int(line.partition(":")[0]) for line in lines.all_text_contents()]
+    # At one moment: lines go on coming.
+    shown, foot = page.page.locator(".ktrace-text").evaluate(
+        """(el) => [
+            [...el.querySelectorAll('pre > div')].map((line) => line.textContent),
+            el.querySelector('.ktrace-foot').textContent,
+        ]"""
+    )
+    numbers = [int(line.partition(":")[0]) for line in shown]
     assert numbers == list(range(numbers[0], numbers[0] + 1000)), "no line twice, none left out"
-    assert texts(page, ".ktrace-text .ktrace-foot") == [f"{numbers[0]:,} earlier lines not shown"]
+    assert foot == f"{numbers[0]:,} earlier lines not shown"
     at_end = "(e) => e.scrollHeight - e.scrollTop - e.clientHeight < 4"
     assert page.page.locator(".ktrace-text pre").evaluate(at_end)
+
+
+def test_keys_in_console_text_are_no_commands_of_the_notebook(page: kit.LabPage, path: str) -> None:
+    open_panel(page, path, "Synthetic(['printed'], age=50, hertz=0)")
+    page.page.wait_for_function("document.querySelectorAll('.ktrace-text pre > div').length === 50")
+    lines = page.page.locator(".ktrace-text pre")
+    lines.focus()
+    for key in ("a", "b", "x", "d", "d", "m", "Home"):
+        page.page.keyboard.press(key)
+    # It came after all of them: they have done what they do.
+    page.page.wait_for_function("document.querySelector('.ktrace-text pre').scrollTop === 0")
+    assert page.page.locator(".jp-Notebook .jp-CodeCell").count() == 2
+    assert lines.evaluate("(e) => e === document.activeElement")
 
 
 def test_losses_are_said_in_red_and_none_in_green(page: kit.LabPage, path: str) -> None:

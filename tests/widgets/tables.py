@@ -13,7 +13,9 @@ EVIL = "<img src=x onerror=alert(1)>\x1b[2J\u202e"
 
 
 def view_of(frame: pd.DataFrame, **more: Any) -> ViewData:
-    return ViewData(name="t", kind="table", frame=frame, generation=more.pop("generation", 1), **more)
+    return ViewData(
+        name=more.pop("name", "t"), kind="table", frame=frame, generation=more.pop("generation", 1), **more
+    )
 
 
 class Cells(HTMLParser):

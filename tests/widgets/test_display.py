@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,6 @@ def run(*cells: str) -> Any:
 
 
 def test_an_unwatched_notebook_ends_with_the_final_picture_and_no_thread() -> None:
-    began = time.monotonic()
     notebook = run(
         f"{START}\nsource = Synthetic(hertz=100); panel = show(source)",
         f"time.sleep(0.5); {THREADS}",
@@ -66,7 +64,6 @@ def test_an_unwatched_notebook_ends_with_the_final_picture_and_no_thread() -> No
         "source.request_stop(); panel.finish()",
         f"{THREADS}; print(panel.problem)",
     )
-    assert time.monotonic() - began < 30
     live, saved = notebook.cells[0].outputs
     assert set(live["data"]) == {WIDGET, "text/plain"}
     assert "done: stopped" in saved["data"]["text/plain"]
@@ -96,6 +93,21 @@ def test_a_cell_that_runs_again_closes_the_panels_of_its_last_run(kernel: Kernel
     assert int(kernel.run(f"b = {panel} c = {panel} {count}", cell="two")) == 3 * once
     assert int(kernel.run(f"b = {panel} {count}", cell="two")) == 2 * once
     assert int(kernel.run(f"d = {panel} {count}")) == 3 * once, "a request without a cell closes nothing"
+
+
+def test_a_frame_that_a_later_cell_replaces_is_in_the_picture_of_an_unwatched_notebook() -> None:
+    notebook = run(
+        "import pandas as pd\nfrom ktrace_nb.widgets import table\n"
+        "view = table(pd.DataFrame({'n': [1111]})); view",
+        "view.update(pd.DataFrame({'n': [2222]}))",
+        "view.update(pd.DataFrame({'n': [3333]}))",
+        f"import threading; {THREADS}",
+    )
+    live, saved = notebook.cells[0].outputs
+    assert WIDGET in live["data"]
+    assert "3,333" in saved["data"]["text/plain"]
+    assert "3,333" in saved["data"]["text/html"]
+    assert notebook.cells[3].outputs[0].text == "[]\n"
 
 
 def test_a_terminal_gets_one_line(capsys: pytest.CaptureFixture[str]) -> None:

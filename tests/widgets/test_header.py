@@ -60,7 +60,7 @@ def test_the_head_is_sent_again_only_for_more_than_the_clock(make: Make) -> None
     assert not header.update(headline("t", done))
 
 
-def test_counts_alone_are_sent_twice_a_second_and_with_what_else_is_sent_at_once(
+def test_counts_alone_are_sent_twice_a_second_and_at_once_if_the_trace_turns(
     make: Make, clock: list[float]
 ) -> None:
     header, sent = make()
@@ -74,8 +74,30 @@ def test_counts_alone_are_sent_twice_a_second_and_with_what_else_is_sent_at_once
     clock[0] += 0.1
     assert not header.update(headline("t", replace(RUNNING, hits=200)))
     header.tick(Tick(11, quiet=False))  # for a view's sake
-    assert contents(sent)[-1]["now"]["hits_text"] == "200"
-    assert header.update(headline("t", replace(RUNNING, hits=201, state="done")))
+    assert contents(sent)[-1] == {"tick": 11}
+    assert header.update(headline("t", replace(RUNNING, hits=201, paused=True)))
+    header.tick(Tick(12, quiet=True))
+    assert contents(sent)[-1]["now"]["hits_text"] == "201"
+    assert header.update(headline("t", replace(RUNNING, hits=202, state="done")))
+    header.tick(Tick(13, quiet=True))
+    assert contents(sent)[-1]["now"]["hits_text"] == "202"
+
+
+def test_a_tick_that_nobody_is_to_answer_is_sent_only_with_something_to_tell(make: Make) -> None:
+    header, sent = make()
+    header.tick(Tick(1, quiet=True))
+    assert sent == []
+    header.list_probes(probes(1), fresh=True)
+    header.tick(Tick(2, quiet=True))
+    header.update(headline("t", replace(RUNNING, hits=6)))
+    header.tick(Tick(3, quiet=True))
+    header.tick(Tick(4, quiet=True))
+    header.tick(Tick(5, quiet=False))
+    assert [(sorted(said), said["tick"]) for said in contents(sent)] == [
+        (["probes", "quiet", "tick"], 2),
+        (["now", "quiet", "tick"], 3),
+        (["tick"], 5),
+    ]
 
 
 def test_counts_travel_with_the_tick_in_one_message(make: Make) -> None:

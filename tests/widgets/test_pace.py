@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from ktrace_nb.widgets.pace import BLIND_HZ, BLIND_TICKS, MOST_HZ, PATIENCE_S, PROMPT_S, Pace
+from ktrace_nb.widgets.pace import (
+    BLIND_HZ,
+    BLIND_TICKS,
+    MOST_BEHIND,
+    MOST_HZ,
+    PATIENCE_S,
+    PROMPT_S,
+    Pace,
+)
 
 
 class Clock:
@@ -56,11 +64,32 @@ def updates(pace: Pace, clock: Clock, *, answer_s: float, count: int) -> list[bo
     return quiet
 
 
-def test_a_prompt_page_is_asked_to_acknowledge_every_second_update(pace: Pace, clock: Clock) -> None:
+def asked(*quiet: int) -> list[bool]:
+    """Which updates are quiet: so many in a row, each time before one that is not."""
+    return [is_quiet for count in quiet for is_quiet in [True] * count + [False]]
+
+
+def test_a_prompt_page_is_asked_to_acknowledge_every_second_then_third_then_fifth_update(
+    pace: Pace, clock: Clock
+) -> None:
     pace.hear("a", None, direct=True)
     begun = clock.now
-    assert updates(pace, clock, answer_s=PROMPT_S / 2, count=9) == [False, True] * 4 + [False]
-    assert clock.now - begun == pytest.approx(8 / MOST_HZ + PROMPT_S / 2)
+    assert updates(pace, clock, answer_s=PROMPT_S / 2, count=16) == asked(0, 1, 2, 4, 4)
+    assert clock.now - begun == pytest.approx(15 / MOST_HZ + PROMPT_S / 2)
+
+
+def test_the_first_late_answer_has_every_update_acknowledged_again(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", None, direct=True)
+    assert updates(pace, clock, answer_s=PROMPT_S / 2, count=11) == asked(0, 1, 2, 4)
+    assert updates(pace, clock, answer_s=PROMPT_S * 2, count=8) == asked(4, 0, 0, 0)
+    assert updates(pace, clock, answer_s=PROMPT_S / 2, count=6) == asked(0, 1, 2)
+
+
+def test_a_page_that_comes_back_has_to_be_prompt_anew(pace: Pace, clock: Clock) -> None:
+    pace.hear("a", None, direct=True)
+    updates(pace, clock, answer_s=PROMPT_S / 2, count=12)
+    pace.hear("a", None, direct=True)
+    assert updates(pace, clock, answer_s=PROMPT_S / 2, count=3) == asked(0, 1)
 
 
 def test_a_page_that_is_slow_is_asked_to_acknowledge_every_update(pace: Pace, clock: Clock) -> None:
@@ -68,16 +97,20 @@ def test_a_page_that_is_slow_is_asked_to_acknowledge_every_update(pace: Pace, cl
     assert not any(updates(pace, clock, answer_s=PROMPT_S * 2, count=9))
 
 
-def test_a_prompt_page_that_falls_silent_gets_two_more_updates(pace: Pace, clock: Clock) -> None:
+@pytest.mark.parametrize(("answers", "more"), [(1, 2), (2, 3), (3, MOST_BEHIND), (9, 5)])
+def test_a_prompt_page_that_falls_silent_gets_few_more_updates(
+    pace: Pace, clock: Clock, answers: int, more: int
+) -> None:
     pace.hear("a", None, direct=True)
-    assert updates(pace, clock, answer_s=0.01, count=1) == [False]
+    while answers:
+        answers -= not updates(pace, clock, answer_s=0.01, count=1)[0]
     sent = 0
     while (due := pace.due_s()) is not None:
         clock.now += due
         if due == 0 and pace.due_s() == 0:
             pace.sent()
             sent += 1
-    assert sent == 2
+    assert sent == more
 
 
 def test_two_pages_are_asked_for_every_update_if_one_of_them_is_slow(pace: Pace, clock: Clock) -> None:
@@ -116,6 +149,24 @@ def test_the_slower_of_two_pages_sets_the_pace_until_it_falls_silent(pace: Pace,
     assert pace.due_s() == pytest.approx(PATIENCE_S - 1)
     clock.now += PATIENCE_S
     assert pace.due_s() == 0
+
+
+def test_a_page_that_fell_silent_holds_up_the_others_once(pace: Pace, clock: Clock) -> None:
+    pace.hear("quick", None, direct=True)
+    pace.hear("gone", None, direct=True)
+    tick = pace.sent()
+    pace.hear("quick", tick.number, direct=True)
+    waited = [pace.due_s()]
+    for _ in range(20):
+        clock.now += pace.due_s() or 0
+        tick = pace.sent()
+        if not tick.quiet:
+            pace.hear("quick", tick.number, direct=True)
+        waited.append(pace.due_s())
+    assert waited == [pytest.approx(PATIENCE_S), *[pytest.approx(1 / MOST_HZ)] * 20]
+    clock.now += 2 * PROMPT_S
+    pace.hear("gone", tick.number, direct=True)  # its network is back
+    assert not pace.sent().quiet, "it is asked again like any other"
 
 
 def test_a_closed_view_is_forgotten(pace: Pace) -> None:

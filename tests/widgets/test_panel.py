@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import comm
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ktrace_nb.stream.histogram import log2_hist
-from ktrace_nb.widgets import Panel, ViewData, direct
+from ktrace_nb.widgets import Panel, PanelStatus, ViewData, direct, keeping, table
 from ktrace_nb.widgets import panel as panel_module
 from ktrace_nb.widgets.console import TextView, new_lines
 from ktrace_nb.widgets.header import Header
@@ -157,8 +158,8 @@ def test_a_picture_is_kept_now_and_then_and_the_final_one_once(monkeypatch: pyte
     panel = Panel(source, saved=saved.append)
     panel.finish()
     assert saved == []
-    monkeypatch.setattr(panel_module, "SAVE_S", 0)
-    monkeypatch.setattr(panel_module, "SAVE_REST", 0)
+    monkeypatch.setattr(keeping, "SAVE_S", 0)
+    monkeypatch.setattr(keeping, "SAVE_REST", 0)
     panel.finish()
     assert "| running |" in saved[0]["text/plain"]
     source.request_stop()
@@ -197,3 +198,145 @@ def test_a_source_that_fails_is_told_in_the_panel_and_printed_nowhere(
     assert isinstance(panel.problem, RuntimeError)
     panel.close()
     assert capfd.readouterr() == ("", "")
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 30) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+def answered(panel: Panel) -> list[int]:
+    """Have a page that draws at once; the numbers of the ticks that reach it."""
+    header = part(panel, Header)
+    numbers: list[int] = []
+
+    def draw(content: dict[str, Any], buffers: object = None) -> None:
+        if "tick" in content:
+            numbers.append(content["tick"])
+            panel.receive({"view": "v", "ack": content["tick"], "direct": True})
+
+    header.send = draw
+    panel.receive({"view": "v", "hello": True, "direct": True})
+    return numbers
+
+
+def test_a_frame_that_is_replaced_after_its_picture_was_kept_is_in_the_next_one() -> None:
+    view = table(pd.DataFrame({"n": [1111]}))
+    panel = view._panel
+    saved: list[str] = []
+    panel.keep_with(lambda picture: saved.append(picture["text/plain"]))
+    answered(panel)
+    assert until(lambda: bool(saved))
+    assert "1,111" in saved[-1]
+    for number in (2222, 3333):
+        view.update(pd.DataFrame({"n": [number]}))
+        assert until(lambda number=number: f"{number:,}" in saved[-1])  # type: ignore[misc]
+    view.close()
+
+
+def test_rows_that_are_picked_when_a_trace_is_over_are_in_its_picture_without_a_picture_for_each_click() -> (
+    None
+):
+    source = Keyed(hertz=0, seconds=0)
+    saved: list[dict[str, str]] = []
+    panel = Panel(source, saved=saved.append)
+    answered(panel)
+    assert until(lambda: len(saved) == 1)
+    for keys in range(4, 54):
+        source.keys = keys
+        panel.finish()
+    assert len(saved) < 50
+    # Nobody calls finish() any more: the publisher does not end before the last one is kept.
+    panel.refresh()
+    assert until(lambda: "disk52" in saved[-1]["text/plain"])
+    panel.close()
+
+
+def test_a_tick_that_cannot_be_sent_does_not_end_the_panel() -> None:
+    source = Synthetic(["latency"], hertz=50)
+    panel = Panel(source)
+    header = part(panel, Header)
+    numbers = answered(panel)
+    assert until(lambda: len(numbers) > 1)
+    send = header.send
+    failed: list[object] = []
+
+    def fail_once(content: dict[str, Any], buffers: object = None) -> None:
+        if not failed:
+            failed.append(content)
+            raise OSError("socket is closed")
+        send(content, buffers)
+
+    header.send = fail_once
+    assert until(lambda: bool(failed))
+    seen = len(numbers)
+    assert until(lambda: len(numbers) > seen + 2)
+    assert isinstance(panel.problem, OSError)
+    panel.close()
+
+
+class Counted(Synthetic):
+    """Notes how often it was asked how it stands."""
+
+    statuses = 0
+
+    def status(self) -> PanelStatus:
+        self.statuses += 1
+        return super().status()
+
+
+def test_an_update_asks_once_how_the_trace_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel_module, "LOOK_S", 3600)
+    source = Counted(["by process"], hertz=0)
+    panel = Panel(source)
+    assert panel.widget is not None
+    panel.finish()
+    before = source.statuses
+    for _ in range(20):
+        source.age += 1
+        panel._publish()
+        assert panel._attentive()
+    assert source.statuses - before == 20
+    source.request_stop()
+    panel.finish()
+    assert not panel._attentive()
+    panel.close()
+
+
+class Passing(Synthetic):
+    """A trace one view of which is there only at first."""
+
+    gone = False
+
+    def view_data(self) -> list[ViewData]:
+        return list(super().view_data())[self.gone :]
+
+
+def test_a_view_that_is_not_shown_any_more_leaves_nothing_behind_either() -> None:
+    before = models()
+    for name in ("latency", "by process", "printed"):
+        source = Passing([name, "by cpu"], hertz=0, age=10)
+        panel = Panel(source)
+        assert len(panel.widget.children) == 3
+        source.gone = True
+        panel.finish()
+        assert len(panel.widget.children) == 2
+        panel.close()
+    assert models() == before
+
+
+def test_picked_rows_are_those_of_the_frame_that_is_shown_now() -> None:
+    frame = pd.DataFrame({"n": [1, 2, 3]}, index=["a", "b", "c"])
+    view = table(frame)
+    view.select(["c", "a"])
+    assert view.selected["n"].tolist() == [1, 3]
+    view.select(["b"])
+    assert view.selected["n"].tolist() == [2]
+    frame.loc["d"] = 4  # it grows where it is
+    view.select(["b", "d"])
+    assert view.selected["n"].tolist() == [2, 4]
+    view.update(pd.DataFrame({"n": [7, 8]}, index=["d", "e"]))
+    assert view.selected["n"].tolist() == [7]
+    view.close()

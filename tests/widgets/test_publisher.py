@@ -71,19 +71,17 @@ def test_nothing_runs_before_somebody_looks(make: Callable[..., Trace]) -> None:
 def test_a_quick_page_is_updated_five_times_a_second_at_most(make: Callable[..., Trace]) -> None:
     trace = make(acknowledge_s=0.01)
     trace.publisher.hear("page", None, direct=True)
-    time.sleep(2.1)
+    assert until(lambda: len(trace.published) >= 8, timeout_s=60)
     gaps = [b - a for a, b in zip(trace.published, trace.published[1:], strict=False)]
     assert min(gaps) >= 1 / pace.MOST_HZ - 0.002
-    assert len(trace.published) >= 6  # ten on an idle machine
     assert trace.threads == {"ktrace panel"}
 
 
 def test_a_slow_page_never_has_two_updates_waiting(make: Callable[..., Trace]) -> None:
     trace = make(acknowledge_s=0.5)
     trace.publisher.hear("page", None, direct=True)
-    time.sleep(1.8)
+    assert until(lambda: len(trace.published) >= 4, timeout_s=60)
     assert trace.most_outstanding == 1
-    assert 3 <= len(trace.published) <= 4
 
 
 def test_a_silent_page_gets_one_update_and_the_thread_ends(
@@ -131,6 +129,25 @@ def test_a_view_that_closes_ends_the_thread(make: Callable[..., Trace]) -> None:
     trace.acknowledge_s = None
     trace.publisher.leave("page")
     assert until(lambda: not trace.publisher.active, timeout_s=1)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_an_exception_ended_is_followed_by_another(make: Callable[..., Trace]) -> None:
+    trace = make()
+    failed: list[int] = []
+    tick = trace.tick
+
+    def fail_once(sent: pace.Tick) -> None:
+        if not failed:
+            failed.append(sent.number)
+            raise OSError("socket is closed")
+        tick(sent)
+
+    trace.publisher = Publisher(lambda: trace.running, trace.publish, fail_once)
+    trace.publisher.hear("page", None, direct=True)
+    assert until(lambda: bool(failed) and not trace.publisher.active)
+    trace.publisher.hear("page", None, direct=True)
+    assert until(lambda: len(trace.published) > 2)
 
 
 def test_messages_from_many_threads_leave_one_writer(make: Callable[..., Trace]) -> None:

@@ -91,6 +91,14 @@ def test_missing_keys_and_values_are_bearable() -> None:
     assert changes([before, after], "n") == Change(per_s=(None, 2.0, None), is_new=(False,) * 3)
 
 
+@pytest.mark.parametrize(("dtype", "keys"), [("string", ["a", None]), ("Int64", [7, None])])
+def test_missing_keys_of_pandas_own_kinds_are_bearable(dtype: str, keys: list[Any]) -> None:
+    index = pd.Index(keys, dtype=dtype, name="comm")
+    before, after = (pd.DataFrame({"n": numbers}, index=index) for numbers in ([1, 2], [7, 2]))
+    # 6 in the two seconds between the looks
+    assert changes([before, after], "n") == Change(per_s=(3.0, 0.0), is_new=(False,) * 2)
+
+
 def test_what_is_written_into_a_frame_later_does_not_change_the_last_look() -> None:
     frame = by_comm(["a"], [1])
     clock = Clock()

@@ -163,6 +163,80 @@ def test_after_the_first_state_only_numbers_that_changed_are_sent(monkeypatch: p
     assert {link["count"] for link in view.numbers["links"].values()} >= told
 
 
+class Page:
+    """A page that keeps numbers as ``initialize`` of ``states.js`` does."""
+
+    def __init__(self, view: StatesView, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.view = view
+        self.asked = 0
+        self.loses = False
+        self.diagram: dict[str, Any] = {}
+        self.numbers: dict[str, Any] = {}
+        self.take_all(("diagram", "numbers"))
+        monkeypatch.setattr(view, "send", self.take)
+        monkeypatch.setattr(view, "send_state", self.take_all)
+
+    def take_all(self, keys: Sequence[str]) -> None:
+        state = json.loads(json.dumps(self.view.get_state(list(keys))))
+        self.diagram = state.get("diagram") or self.diagram
+        self.numbers = state.get("numbers") or self.numbers
+
+    def take(self, message: dict[str, Any]) -> None:
+        if self.loses or message["seq"] <= self.numbers["seq"]:
+            return
+        if message["seq"] != self.numbers["seq"] + 1 or message["version"] != self.numbers["version"]:
+            self.ask()
+            return
+        for name, part in json.loads(json.dumps(message["numbers"])).items():
+            self.numbers[name] = self.numbers[name] | part if isinstance(part, dict) else part
+        self.numbers["seq"] = message["seq"]
+
+    def ask(self) -> None:
+        self.asked += 1
+        self.view.receive({"have": self.numbers["seq"]})
+
+
+def test_a_page_that_missed_numbers_gets_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(tcp_frame())
+    view = StatesView(desk.view(), desk.changed)
+    page = Page(view, monkeypatch)
+    page.loses = True  # its module is being loaded
+    assert view.update(desk.view(growing(1)))
+    page.loses = False
+    page.ask()
+    assert (view.stale, desk.changes) == (True, 1)
+    again = desk.view(growing(1))
+    assert view.update(again)
+    assert page.numbers == view.numbers
+    assert not view.stale
+    assert not view.update(again)
+    page.ask()  # it has all there is
+    assert (view.stale, desk.changes) == (False, 1)
+
+
+def test_a_gap_is_noticed_and_filled_while_more_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(tcp_frame())
+    view = StatesView(desk.view(), desk.changed)
+    page = Page(view, monkeypatch)
+    for step in range(1, 9):
+        page.loses = step in (3, 6)
+        assert view.update(desk.view(growing(step)))
+        assert (page.numbers == view.numbers) == (step not in (3, 4, 6, 7))
+    assert page.asked == 2
+
+
+def test_what_was_asked_for_is_sent_though_drawing_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(tcp_frame())
+    view = StatesView(desk.view(), desk.changed, lambda: True)
+    page = Page(view, monkeypatch)
+    view._rest._cost_s = 1000.0  # as if a million events had been read
+    page.numbers = {**page.numbers, "seq": -1, "foot": ""}
+    page.ask()
+    assert view.update(desk.view(growing(2)))
+    assert page.numbers == view.numbers
+    assert view.stale  # the new numbers are still to be drawn
+
+
 def test_of_the_same_generation_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(tcp_frame())
     view, sent = drawn(desk, monkeypatch)

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ktrace_nb.widgets.panel import Panel
+from ktrace_nb.widgets.rows import columns_of
 from ktrace_nb.widgets.source import ViewData
 from ktrace_nb.widgets.table import TableView, table_html, table_text
 from ktrace_nb.widgets.table_changes import changes
-from ktrace_nb.widgets.table_state import LONGEST_TEXT, Wishes, choose, shares, table_state
+from ktrace_nb.widgets.table_state import LONGEST_TEXT, Wishes, Writer, choose, shares, table_state, write
 from tests.widgets.synthetic import Synthetic
 from tests.widgets.tables import EVIL, Cells, view_of
 
@@ -157,6 +160,26 @@ def test_a_page_that_missed_something_gets_everything() -> None:
     table.close()
 
 
+def test_a_page_that_missed_something_gets_everything_while_rows_change() -> None:
+    source = Synthetic(hertz=0)
+    table = TableView(source.view("by process", 400), lambda: None)
+    page = Page(table)
+    table.send = lambda message, buffers=None: None  # this one is lost on the page
+    assert table.update(source.view("by process", 401))
+    assert page.state["version"] < table.table["version"]
+    table.send = page.take
+    # It sees by the next one, or by its first question, that it missed one.
+    table.receive({"have": page.state["version"]})
+    assert table.update(source.view("by process", 402))
+    assert page.state == json.loads(json.dumps(table.table))
+    assert (page.sent, page.whole) == ([], 1)
+    # Once, and then only what changes.
+    assert table.update(source.view("by process", 403))
+    assert page.state == json.loads(json.dumps(table.table))
+    assert (len(page.sent), page.whole) == (1, 1)
+    table.close()
+
+
 def test_a_wish_that_comes_twice_is_drawn_once() -> None:
     view = Synthetic().view("by process", 4)
     calls: list[int] = []
@@ -290,6 +313,61 @@ def test_rates_and_new_rows_are_told_while_it_runs_and_not_after() -> None:
     assert table.table["rates"] == []
     assert not is_stale(table)
     table.close()
+
+
+class Counted(Synthetic):
+    """Processes of which one more comes at every look."""
+
+    def generation(self) -> int:
+        return self.age
+
+    def view(self, name: str, age: int) -> ViewData:
+        frame = pd.DataFrame({"pid": range(age), "bytes": range(1000 * age, 1001 * age)})
+        return view_of(frame, name=name, generation=age, options={"sort": "bytes"})
+
+
+def test_a_panel_tells_no_rates_of_a_trace_that_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ktrace_nb.widgets.rates.LOOK_S", 0.0)
+    source = Counted(["by process"], age=3)
+    panel = Panel(source)
+    assert panel.widget
+    for age in (4, 5):
+        source.age = age
+        panel.finish()  # draws, whether it is over or not
+    table = panel.shown("by process")
+    assert isinstance(table, TableView)
+    assert any(table.table["rates"])
+    assert table.table["fresh"]
+    # Not one row more: what is drawn last differs only in that it is the last.
+    source.request_stop()
+    panel.finish()
+    assert (table.table["rates"], table.table["fresh"]) == ([], [])
+    panel.close()
+
+
+def test_rates_of_which_none_is_known_leave_no_gap_when_it_is_over() -> None:
+    clock = Clock()
+    over: list[bool] = []
+    source = Synthetic()
+    table = TableView(source.view("by process", 4), lambda: None, lambda: not over, clock=clock)
+    for age in (5, 6, 6, 6):
+        clock.now += 1
+        table.update(source.view("by process", age))
+    assert table.table["rates"] == [""] * 20
+    assert not is_stale(table)
+    over.append(True)
+    assert is_stale(table)
+    table.update(source.view("by process", 6))
+    assert table.table["rates"] == []
+    table.close()
+
+
+def test_a_column_whose_values_stay_is_written_anew_where_they_only_look_equal() -> None:
+    writer = Writer()
+    (column,) = columns_of(pd.DataFrame({"n": [1]}))
+    for values in ([1, 2], [1.0, 2.5], [True, 2], [1, None], [1, pd.NA], [pd.NA, pd.NA], [1, 2]):
+        for exact in (False, True, False):
+            assert writer.write(column, values, exact=exact) == write(column, values, exact=exact)
 
 
 def test_rates_can_be_done_without() -> None:

@@ -12,6 +12,7 @@ from ktrace_nb.widgets.ticks import (
     moment_ticks,
     time_label,
     value_ticks,
+    window_label,
 )
 
 
@@ -154,3 +155,18 @@ def test_moments_are_seconds_at_first_and_minutes_and_hours_later() -> None:
     assert [tick.label for tick in moment_ticks(0.1, 0.45)[2]] == (
         ["0.1", "0.15", "0.2", "0.25", "0.3", "0.35", "0.4", "0.45"]
     )
+
+
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        ((2.0, 5.0), "2 s to 5 s"),
+        ((0.0, 0.5), "0 s to 0.5 s"),
+        ((120.25, 120.75), "120.25 s to 120.75 s"),
+        ((1200.0, 3600.4), "1,200 s to 3,600 s"),
+        ((3.000001, 3.000002), "3.000001 s to 3.000002 s"),
+        ((7.0, 7.0), "7 s to 7 s"),
+    ],
+)
+def test_the_ends_of_a_window_of_time_are_told_apart(window: tuple[float, float], said: str) -> None:
+    assert window_label(window) == said

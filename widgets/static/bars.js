@@ -24,14 +24,23 @@ function render({ model, el }) {
   let drag = null; // the same while the button is down, with { adds }
   let stopWaiting = () => {};
   let stopResizing = () => {};
+  let giveKeysBack = () => {};
 
   const figures = () => [...(root?.querySelectorAll(".bqplot") ?? [])];
   const range = ({ anchor, at }) => [Math.min(anchor, at), Math.max(anchor, at)];
   const counts = (chart) => marks[chart]?.get("y") ?? [];
   const number = (value) => value.toLocaleString("en-US");
 
-  function countText(chart, bar) {
-    return model.get("exact")[chart]?.counts[bar] ?? number(counts(chart)[bar] ?? 0);
+  // A front end may keep its models to itself: then nothing is known of the counts.
+  const isKnown = (chart) => Boolean(marks[chart]);
+
+  // How much is in some bars, in words; where a page's own numbers are not exact, Python sent them.
+  function countText(chart, from, to = from) {
+    const exact = model.get("exact")[chart]?.counts;
+    const values = exact?.map(BigInt) ?? counts(chart);
+    let inside = exact ? 0n : 0;
+    for (let bar = from; bar <= to; bar += 1) if (values[bar]) inside += values[bar];
+    return number(inside);
   }
 
   function sum(chart) {
@@ -39,7 +48,9 @@ function render({ model, el }) {
   }
 
   function totalText(chart) {
-    return model.get("exact")[chart]?.total ?? number(sum(chart));
+    if (!isKnown(chart)) return "";
+    const exact = model.get("exact")[chart]?.total;
+    return `total ${number(exact ? BigInt(exact) : sum(chart))}`;
   }
 
   function bounds(bar) {
@@ -61,11 +72,13 @@ function render({ model, el }) {
     const { chart } = cursor;
     const [from, to] = range(cursor);
     const key = model.get("layout_of").titles[chart];
+    const where = from === to ? bounds(from) : `${bounds(from)} to ${bounds(to)}`;
+    const head = `${key ? `${key} · ` : ""}${where}`;
+    if (!isKnown(chart)) return head;
     const values = counts(chart);
     let inside = 0;
     for (let bar = from; bar <= to; bar += 1) inside += values[bar] ?? 0;
-    const what = from === to ? words(chart, from) : `${bounds(from)} to ${bounds(to)}: ${number(inside)}`;
-    return `${key ? `${key} · ` : ""}${what}${share(inside, sum(chart))}`;
+    return `${head}: ${countText(chart, from, to)}${share(inside, sum(chart))}`;
   }
 
   // A figure in words: its total, where most of it is, and from where to where it goes.
@@ -80,9 +93,10 @@ function render({ model, el }) {
       last = bar;
       if (value > values[most]) most = bar;
     });
+    if (!isKnown(chart)) return head;
     if (first < 0) return `${head}: nothing counted yet`;
     const picked = model.get("picked")[chart]?.length ?? 0;
-    const words_ = [`${head}: total ${totalText(chart)}`, `most in ${words(chart, most)}`];
+    const words_ = [`${head}: ${totalText(chart)}`, `most in ${words(chart, most)}`];
     words_.push(`from ${bounds(first)} to ${bounds(last)}`);
     if (picked) words_.push(`${picked} picked`);
     return words_.join("; ");
@@ -105,11 +119,11 @@ function render({ model, el }) {
     const { name: text, titles } = model.get("layout_of");
     write(name, text);
     const alone = titles.length === 1 && !titles[0];
-    write(total, alone ? `total ${totalText(0)}` : "");
+    write(total, alone ? totalText(0) : "");
     title.hidden = !text && !alone;
     for (const [chart, figure] of figures().entries()) {
       const heading = figure.querySelector(".mainheading");
-      if (titles[chart] && heading) write(heading, `${titles[chart]} · total ${totalText(chart)}`);
+      if (titles[chart] && heading) write(heading, [titles[chart], totalText(chart)].filter(Boolean).join(" · "));
       figure.setAttribute("role", "img");
       figure.setAttribute("tabindex", "0");
       const summed = summary(chart);
@@ -133,6 +147,7 @@ function render({ model, el }) {
     stopWaiting = whenDrawn(el, ".ktrace-histogram", bars.length, (view) => {
       if (!root) {
         root = view;
+        giveKeysBack = ownKeys(root);
         for (const [kind, act] of listeners) root.addEventListener(kind, act);
       }
       stopResizing();
@@ -150,7 +165,7 @@ function render({ model, el }) {
     const [from, to] = range({ anchor, at });
     const values = counts(chart);
     const wanted = [];
-    for (let bar = from; bar <= to; bar += 1) if (values[bar]) wanted.push(bar);
+    for (let bar = from; bar <= to; bar += 1) if (values[bar] || !isKnown(chart)) wanted.push(bar);
     if (!wanted.length) {
       if (!adds) clear();
       return;
@@ -307,6 +322,7 @@ function render({ model, el }) {
     listening = -1;
     stopWaiting();
     stopResizing();
+    giveKeysBack();
     show.cancel();
     stop();
     model.off("change:layout_of", listen);

@@ -7,7 +7,7 @@ function render({ model, el }) {
   el.classList.add("ktrace-calls", "ktrace-graph");
   const showStill = hideStill(model);
   // JupyterLab would take arrows for commands of the notebook.
-  el.dataset.lmSuppressShortcuts = "true";
+  ownKeys(el);
   const title = element("div", "ktrace-title", el);
   const bar = element("div", "ktrace-calls-bar", el);
   const buttons = scaleButtons(bar);

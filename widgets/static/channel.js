@@ -7,15 +7,18 @@
 const TARGET = "ktrace_nb";
 const PATIENCE_MS = 2000;
 const MOST_FAILURES = 3;
+const REST_MS = 10000; // a cell may have kept the kernel from answering, and has ended
 
 function openChannel(model) {
   const session = Math.random().toString(36).slice(2);
   let count = 0;
   let failures = 0;
+  let failedAt = 0;
+  const rests = () => failures >= MOST_FAILURES && performance.now() - failedAt < REST_MS;
 
   async function sendDirect(data) {
     const kernel = model.widget_manager?.kernel;
-    if (typeof kernel?.sendControlMessage !== "function" || failures >= MOST_FAILURES) return false;
+    if (typeof kernel?.sendControlMessage !== "function") return false;
     const request = {
       header: {
         msg_id: `${TARGET}_${session}_${++count}`,
@@ -43,6 +46,7 @@ function openChannel(model) {
       // Not there, not now, or the kernel is gone: the comm is tried next.
     }
     failures += 1;
+    failedAt = performance.now();
     return false;
   }
 
@@ -55,9 +59,9 @@ function openChannel(model) {
   }
 
   return {
-    // One way, the better one first.
+    // One way, the better one first; where that one fails, it is tried again now and then.
     async send(data) {
-      if (await sendDirect({ ...data, direct: true })) return;
+      if (!rests() && (await sendDirect({ ...data, direct: true }))) return;
       sendComm({ ...data, direct: false });
     },
     // Both ways at once, for what must not wait.

@@ -12,7 +12,7 @@ function render({ model, el }) {
   el.classList.add("ktrace-calls", "ktrace-flame");
   const showStill = hideStill(model);
   // JupyterLab would take arrows and letters for commands of the notebook.
-  el.dataset.lmSuppressShortcuts = "true";
+  ownKeys(el);
   const title = element("div", "ktrace-title", el);
   const bar = element("div", "ktrace-calls-bar", el);
   const measureLabel = element("label", "", bar, { textContent: "width " });

@@ -53,15 +53,15 @@ function render({ model, el }) {
 
   let head = {};
   let shownAt = 0;
-  const ticks = [];
+  const ticks = []; // not every update has one: their numbers count
 
   function showClock() {
     const runs = head.state === "running" && !head.paused;
     say(clock, clockText(head.elapsed_s + (runs ? (performance.now() - shownAt) / 1000 : 0)));
-    while (ticks.length && ticks[0] < performance.now() - RATE_WINDOW_MS) ticks.shift();
-    const span = (ticks[ticks.length - 1] - ticks[0]) / 1000;
+    while (ticks.length && ticks[0].at < performance.now() - RATE_WINDOW_MS) ticks.shift();
     const known = runs && ticks.length > 1;
-    say(rate, known ? `${((ticks.length - 1) / span).toFixed(1)} updates/s` : "");
+    const [first, last] = [ticks[0], ticks[ticks.length - 1]];
+    say(rate, known ? `${((1000 * (last.number - first.number)) / (last.at - first.at)).toFixed(1)} updates/s` : "");
   }
 
   function show() {
@@ -126,19 +126,23 @@ function render({ model, el }) {
     notice.tell(`to see the snapshot, type this in a cell: ${snapshot.source}`);
   }
 
+  function count({ tick, quiet }) {
+    ticks.push({ at: performance.now(), number: tick });
+    if (quiet) {
+      requestAnimationFrame(() => sweep(root())); // the kernel expects no answer
+      return;
+    }
+    waiting = tick;
+    acknowledge();
+  }
+
   const onMessage = (content) => {
+    // First: whatever becomes of the rest, the kernel waits for the answer.
+    if (content.tick) count(content);
     if (content.picture) keepPicture(model, content.picture);
     if (content.snapshot) insert(content.snapshot);
     if (content.now) model.set("counts", content.now);
     if (content.probes) probes.hear(content.probes);
-    if (!content.tick) return;
-    ticks.push(performance.now());
-    if (content.quiet) {
-      requestAnimationFrame(() => sweep(root())); // the kernel expects no answer
-      return;
-    }
-    waiting = content.tick;
-    acknowledge();
   };
   model.on("change:state", show);
   model.on("change:counts", show);
@@ -148,6 +152,7 @@ function render({ model, el }) {
     if (gone || model.get("state").state !== "running") return;
     if (kernelGone()) end();
     else showClock();
+    sweep(root()); // not every update has a tick
   }, 1000);
   requestAnimationFrame(() => {
     // Only now is the view in the page and its panel known.

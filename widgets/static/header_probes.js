@@ -70,9 +70,11 @@ function makeProbes(parent, drawers, channel, toolbar, view) {
         known.forEach((_, number) => addRow(number));
         say(foot, more ? `${more.toLocaleString("en-US")} more not shown` : "");
       }
-      for (const [number, row] of Object.entries(changed ?? {})) if (number in known) known[number] = row;
+      // What changed is sent to every page, also to one that never had the list.
+      const news = Object.keys(all ?? changed).filter((number) => number in known);
+      if (!all) for (const number of news) known[number] = changed[number];
       toolbar.settle();
-      for (const number of Object.keys(all ?? changed)) fill(number);
+      news.forEach((number) => fill(number));
     },
     // A switch that was not heard of within its time goes back.
     renew: () => known.forEach((_, number) => fill(number)),

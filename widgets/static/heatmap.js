@@ -11,7 +11,7 @@ function render({ model, el }) {
   const channel = openChannel(model);
   const cells = new Cells();
   el.classList.add("ktrace-heatmap");
-  el.dataset.lmSuppressShortcuts = "true";
+  const giveKeysBack = ownKeys(el);
   const title = made("div", "", el, { className: "ktrace-title", textContent: model.get("title") });
   const bar = made("div", "bar", el);
   const legend = made("div", "legend", bar);
@@ -196,8 +196,11 @@ function render({ model, el }) {
     return [(event.clientX - bounds.left) * scaled, (event.clientY - bounds.top) * scaled];
   }
 
+  // JupyterLab would take Shift and a click for a selection of cells.
+  canvas.onmousedown = (event) => event.shiftKey && event.preventDefault();
   canvas.onpointerdown = (event) => {
     if (event.button !== 0 || !cells.columns) return;
+    canvas.focus({ preventScroll: true });
     const [x, y] = placeOf(event);
     if (drawn.isOver(x, y)) drag = { from: [x, y], cell: drawn.cellAt(x, y), moved: false };
     else if (drawn.isAxis(x, y)) drag = { from: [x, y], along: true, moved: false };
@@ -308,6 +311,7 @@ function render({ model, el }) {
     sizes.disconnect();
     themes.disconnect();
     cancelAnimationFrame(pending);
+    giveKeysBack();
   };
 }
 

@@ -12,7 +12,7 @@ function render({ model, el }) {
   el.classList.add("ktrace-indent");
   el.dataset.colour = "duration";
   // JupyterLab's own keys (cut, run, delete a cell) are not for this element.
-  el.dataset.lmSuppressShortcuts = "true";
+  ownKeys(el);
   part(el, "div", "title").textContent = model.get("title");
   const toolbar = part(el, "div", "toolbar");
   toolbar.innerHTML = TOOLBAR;

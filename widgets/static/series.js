@@ -23,6 +23,7 @@ function render({ model, el }) {
   let drag = null; // { from, to, adds, moved }: seconds
   let stopWaiting = () => {};
   let stopResizing = () => {};
+  let giveKeysBack = () => {};
 
   const layout = () => model.get("layout_of");
   const figure = () => root?.querySelector(".bqplot") ?? null;
@@ -78,6 +79,8 @@ function render({ model, el }) {
   function summary() {
     const { name, titles, bands: banded } = layout();
     const at = moments();
+    // A front end may keep its models to itself: then nothing is known of the numbers.
+    if (!lines) return name || "series";
     if (!at.length) return `${name || "series"}: nothing measured yet`;
     const [means, ends] = [rows(lines), banded ? rows(bands) : []];
     const said = titles.map((line_, number) => {
@@ -143,6 +146,7 @@ function render({ model, el }) {
     stopWaiting = whenDrawn(el, ".ktrace-series", layout().titles.length ? 1 : 0, (view) => {
       if (!root) {
         root = view;
+        giveKeysBack = ownKeys(root);
         for (const [kind, act] of listeners) root.addEventListener(kind, act);
       }
       stopResizing();
@@ -329,6 +333,7 @@ function render({ model, el }) {
     listening = -1;
     stopWaiting();
     stopResizing();
+    giveKeysBack();
     show.cancel();
     stop();
     model.off("change:layout_of", listen);

@@ -7,22 +7,30 @@ const LETTER = 7.4; // pixels
 const IDLE = "point at a state or a transition; click picks, with shift another one too";
 
 // The numbers of a new message go into the model, so that a view that comes later has them as well.
+// Whoever missed one, such as those sent between the model's state and now, asks for the whole.
 function initialize({ model }) {
+  const channel = openChannel(model);
+  const ask = () => void channel.send({ have: model.get("numbers").seq });
   const take = (message) => {
     const old = model.get("numbers");
-    if (!message?.numbers || message.version !== old.version) return;
-    const merged = { ...old, ...message.numbers };
+    if (!message?.numbers || message.seq <= old.seq) return;
+    if (message.seq !== old.seq + 1 || message.version !== old.version) {
+      ask();
+      return;
+    }
+    const merged = { ...old, ...message.numbers, seq: message.seq };
     for (const part of ["states", "links"]) merged[part] = { ...old[part], ...message.numbers[part] };
     model.set("numbers", merged);
   };
   model.on("msg:custom", take);
+  ask();
   return () => model.off("msg:custom", take);
 }
 
 function render({ model, el }) {
   const channel = openChannel(model);
   el.classList.add("ktrace-calls", "ktrace-states");
-  el.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take arrows for commands of the notebook
+  const giveKeysBack = ownKeys(el);
   const title = element("div", "ktrace-title", el);
   const bar = element("div", "ktrace-calls-bar", el);
   const label = element("label", "", bar, { textContent: "shade by " });
@@ -292,6 +300,7 @@ function render({ model, el }) {
   model.on("change:numbers", show);
   build();
   return () => {
+    giveKeysBack();
     model.off("change:diagram", build);
     model.off("change:numbers", show);
     clearTimeout(timer);

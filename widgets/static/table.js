@@ -19,7 +19,7 @@ function render({ model, el }) {
   const channel = openChannel(model);
   const getState = () => model.get("table");
   el.classList.add("ktrace-table");
-  el.dataset.lmSuppressShortcuts = "true";
+  const giveKeysBack = ownKeys(el);
 
   const top = document.createElement("div");
   top.className = "ktrace-table-top";
@@ -127,6 +127,7 @@ function render({ model, el }) {
   model.on("msg:custom", onMessage);
   draw();
   return () => {
+    giveKeysBack();
     model.off("change:table", draw);
     model.off("msg:custom", onMessage);
   };

@@ -3,6 +3,7 @@
 function render({ model, el }) {
   const channel = openChannel(model);
   el.classList.add("ktrace-text");
+  const giveKeysBack = ownKeys(el);
   const title = document.createElement("div");
   title.className = "ktrace-title";
   const frame = document.createElement("div");
@@ -35,7 +36,10 @@ function render({ model, el }) {
   };
   model.on("msg:custom", onMessage);
   void channel.send({ resend: true });
-  return () => model.off("msg:custom", onMessage);
+  return () => {
+    giveKeysBack();
+    model.off("msg:custom", onMessage);
+  };
 }
 
 export default { render };

@@ -14,8 +14,7 @@ function render({ model, el }) {
   const painter = new Painter(store, camera);
   const pointer = new Pointer(store, camera, painter);
   el.classList.add("ktrace-timeline");
-  // JupyterLab's own keys (cut, run, delete a cell) are not for this element.
-  el.dataset.lmSuppressShortcuts = "true";
+  const giveKeysBack = ownKeys(el);
   const parts = layOutParts(el);
   const { laneBox, colourBox, frame, canvas, below } = parts;
 
@@ -28,6 +27,7 @@ function render({ model, el }) {
   let mine = []; // the rows that were picked here
   let dragged = null; // a window that is being drawn
   let due = 0;
+  let alive = true;
 
   const about = () => model.get("about");
   function say(content) {
@@ -208,8 +208,9 @@ function render({ model, el }) {
     return x >= 0 && x <= camera.width ? x : camera.width / 2;
   }
   el.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey) return;
     event.stopPropagation();
-    if (event.target !== canvas || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+    if (event.target !== canvas || event.altKey || !keys[event.key]) return;
     event.preventDefault();
     act(() => keys[event.key]());
   });
@@ -260,7 +261,8 @@ function render({ model, el }) {
     begun ||= store.count >= store.total;
     showAll();
     // When this has been drawn: a slow page gets more at a time, a hidden one nothing.
-    requestAnimationFrame(() => requestAnimationFrame(ask));
+    // One that is gone has said so, and must not be waited for again.
+    requestAnimationFrame(() => requestAnimationFrame(() => alive && ask()));
     return undefined;
   }
   const onMessage = (content, buffers) => {
@@ -299,6 +301,8 @@ function render({ model, el }) {
   learn();
   ask();
   return () => {
+    alive = false;
+    giveKeysBack();
     model.off("msg:custom", onMessage);
     model.off("change:about", learn);
     sizes.disconnect();

@@ -19,6 +19,8 @@ function listenToMouse({ canvas, frame, camera, pointer, ...at }) {
     return [inside(drag.x), inside(to.x)].sort((a, b) => a - b);
   }
 
+  // JupyterLab would take Shift and a click for a selection of cells.
+  canvas.addEventListener("mousedown", (event) => event.shiftKey && event.preventDefault());
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     canvas.focus({ preventScroll: true });
