@@ -28,6 +28,8 @@ from ktrace_nb.stream.transitions import transitions_of
 from ktrace_nb.widgets.pace import Rest
 
 _LATE_NS = 1_000_000_000
+"""Events may be so much later than the counts that were read with them."""
+
 _STEP_NS = 450_000_000
 """Of a running session moments that are nearer than this are one."""
 
@@ -123,8 +125,9 @@ class Followed:
     def transitions(self, name: str, machine: str) -> tuple[pd.DataFrame, Hashable]:
         """Transitions between states; and when they changed."""
         with self._current():
-            frame = self._session.frame(name)
+            # Asked first: what comes meanwhile is seen as new at the next look.
             generation = self._session.outputs.generation(name)
+            frame = self._session.frame(name)
             if self._session.outputs.kind(name) != "events":
                 return frame, generation
             count = partial(transitions_of, frame, machine=machine)
