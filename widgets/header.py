@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import anywidget
 import traitlets
+from ipywidgets import Widget
 
 from ktrace_nb.widgets import assets
 from ktrace_nb.widgets.headline import Headline, probe_row
@@ -129,6 +130,10 @@ class Header(anywidget.AnyWidget):
             picture: What its output shows.
         """
         self.send({"snapshot": {"view": view, "source": source, "bundle": picture}})
+
+    def forget(self, closing: Iterable[Widget]) -> None:
+        """Have the page keep nothing of widgets that are about to be closed."""
+        self.send({"closing": [widget.model_id for widget in closing if widget.model_id]})
 
     def tick(self, tick: Tick) -> None:
         """End an update; the page acknowledges everything sent so far unless the tick is quiet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ipywidgets import Widget
@@ -14,8 +14,14 @@ def close_tree(widget: Any) -> None:
     ``Widget.close`` closes one model and leaves its layout, style, children,
     marks and scales behind, in the kernel and in the page.
     """
-    for part in {id(part): part for part in _reachable(widget, set())}.values():
+    for part in tree_of([widget]):
         part.close()
+
+
+def tree_of(widgets: Iterable[Widget]) -> list[Widget]:
+    """Widgets and every widget their traits refer to, each once."""
+    seen: set[int] = set()
+    return [part for widget in widgets for part in _reachable(widget, seen)]
 
 
 def _reachable(value: Any, seen: set[int]) -> Iterator[Any]:

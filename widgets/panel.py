@@ -21,7 +21,7 @@ from ktrace_nb.widgets.header import Header
 from ktrace_nb.widgets.headline import Headline, headline
 from ktrace_nb.widgets.keeping import Keeping
 from ktrace_nb.widgets.kinds import LOOKS, Host, View
-from ktrace_nb.widgets.models import close_tree
+from ktrace_nb.widgets.models import tree_of
 from ktrace_nb.widgets.pace import Tick
 from ktrace_nb.widgets.publisher import LOOK_S, Publisher
 from ktrace_nb.widgets.source import PanelSource, PanelStatus, State, ViewData
@@ -146,11 +146,13 @@ class Panel:
         """Remove the panel's models from the kernel and the page; the trace goes on."""
         self._publisher.close()
         direct.unregister(self.address)
-        for view, _ in self._views.values():
-            close_tree(view)  # also of those that were shown once: the box knows only the others
+        views = [view for view, _ in self._views.values()]  # the box knows only those shown now
+        parts = tree_of([*views, *([] if self._box is None else [self._box])])
+        if self._header is not None:
+            self._header.forget(parts)
+        for part in parts:
+            part.close()
         self._views.clear()
-        if self._box is not None:
-            close_tree(self._box)
 
     def receive(self, message: Mapping[str, Any]) -> None:
         """Take a message of the page; any thread, so it only sets flags."""

@@ -99,13 +99,30 @@ def test_updates_leave_no_nodes_and_no_listeners_behind(
     tab.send("Page.close")
 
 
-def test_a_cell_run_again_leaves_no_models_behind(tabs: Chromium, lab_server: kit.LabServer) -> None:
+def test_a_cell_run_again_leaves_no_models_and_no_panels_behind(
+    tabs: Chromium, lab_server: kit.LabServer
+) -> None:
     tab = opened(tabs, lab_server, f"Live({list(FRAMES)!r})")
     tab.wait("document.querySelector('.ktrace-panel .bar')")
     before = json.loads(tab.ask(HELD))
+    tab.evaluate("void (window.old = [])")
     for _ in range(5):
+        tab.evaluate(
+            "document.querySelectorAll('.ktrace-panel > *').forEach((part) => old.push(new WeakRef(part)))"
+        )
         tab.run_cell(1)
-    tab.wait("document.querySelectorAll('.ktrace-panel').length === 1")
-    tab.wait("document.querySelector('.ktrace-panel .bar')")
+        tab.wait("document.querySelectorAll('.ktrace-panel').length === 1")
+        tab.wait("document.querySelector('.ktrace-panel .bar')")
     assert json.loads(tab.ask(HELD)) == before
+
+    deadline = time.monotonic() + 30
+    while (left := kept(tab)) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert not left
     tab.send("Page.close")
+
+
+def kept(tab: Tab) -> list[str]:
+    """The classes of old views that are in memory after a collection of garbage."""
+    tab.send("HeapProfiler.collectGarbage")
+    return list(tab.evaluate("old.map((part) => part.deref()?.className).filter(Boolean)"))

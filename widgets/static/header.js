@@ -9,6 +9,28 @@ function sweep(root) {
   for (const group of root.querySelectorAll(".bqplot .svg-figure g[clip-path] > g:not([class]):empty")) group.remove();
 }
 
+// JupyterLab 4.4 to 4.6 keeps every comm that ever was: each stays connected to its kernel's
+// statusChanged. By what it calls, a comm keeps its model with all its views and their nodes.
+function forgetOnceClosed(manager, ids) {
+  for (const id of ids) {
+    if (!manager.has_model(id)) continue;
+    void manager.get_model(id).then((part) => {
+      const { comm } = part;
+      part.once("destroy", () => {
+        comm?.on_close(() => {});
+        comm?.on_msg(() => {});
+      });
+    });
+  }
+}
+
+// A cell that is run again takes its views away before the kernel closes their models.
+function initialize({ model }) {
+  model.on("msg:custom", ({ closing }) => {
+    if (closing) forgetOnceClosed(model.widget_manager, closing);
+  });
+}
+
 function render({ model, el }) {
   const view = Math.random().toString(36).slice(2);
   const channel = openChannel(model);
@@ -176,4 +198,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize, render };
