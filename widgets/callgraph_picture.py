@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -11,11 +10,11 @@ from html import escape
 import pandas as pd
 
 from ktrace_nb.stream.text import printable
+from ktrace_nb.widgets.drawing import INK, image_html, opening
 from ktrace_nb.widgets.flame_picture import ERROR, FILLS, TEXTS, calls_said, share
 from ktrace_nb.widgets.graph import MOST_NODES, CallGraph, Edge, Node, call_graph
 from ktrace_nb.widgets.graphviz import graphviz_layout
 from ktrace_nb.widgets.layers import Layout, Point, layered_layout
-from ktrace_nb.widgets.svg import INK
 from ktrace_nb.widgets.ticks import time_label
 
 LINES = 30
@@ -165,10 +164,7 @@ def graph_svg(graph: CallGraph, layout: Layout, *, title: str = "", footed: bool
     head, foot = 26 if title else 0, 22 if footed else 0
     width, height = max(layout.width, 300), head + max(layout.height, 4) + foot
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" '
-        f"font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif\" "
-        f'font-size="11" fill="{INK}">',
+        opening(width, height, font_size=11),
         '<marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
         f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0.5L8 4L0 7.5z" fill="{INK}"/></marker>',
     ]
@@ -221,12 +217,11 @@ def _node(graph: CallGraph, layout: Layout, form: Shape, number: int) -> Iterato
 
 
 def graph_html(graph: CallGraph, layout: Layout) -> str:
-    """The picture as an ``<img>``: a page that does not trust the notebook mangles inline SVG."""
+    """The picture as an ``<img>``, and below it how much is in it."""
     # What is said below stands outside, for a page makes the picture as small as itself.
-    data = b64encode(graph_svg(graph, layout, footed=False).encode()).decode()
-    source = f"data:image/svg+xml;base64,{data}"
-    image = f'<img src="{source}" style="max-width: 100%" alt="{escape(graph_text(graph))}">'
-    return f"<p>{image}</p>\n<p>{escape(said(graph))}</p>"
+    drawn = graph_svg(graph, layout, footed=False)
+    image = image_html(drawn, graph_text(graph), style="max-width: 100%")
+    return f"{image}\n<p>{escape(said(graph))}</p>"
 
 
 def graph_text(graph: CallGraph, *, title: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -12,7 +11,7 @@ import pandas as pd
 
 from ktrace_nb.stream.text import printable
 from ktrace_nb.widgets.calltree import CallTree, TreeBuilder
-from ktrace_nb.widgets.svg import INK, WIDTH
+from ktrace_nb.widgets.drawing import WIDTH, image_html, opening
 from ktrace_nb.widgets.ticks import time_label
 
 LEVELS = 16
@@ -120,12 +119,7 @@ def tree_svg(tree: CallTree, *, title: str = "") -> str:
     deepest = 1 + max((box.depth for box in drawn), default=0)
     head = 24 if title else 4
     height = head + deepest * ROW + 24
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" '
-        f"font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif\" "
-        f'font-size="12" fill="{INK}">'
-    ]
+    lines = [opening(WIDTH, height)]
     if title:
         lines.append(f'<text x="0" y="15" font-size="14" font-weight="600">{escape(printable(title))}</text>')
     shade = shades(tree)
@@ -190,9 +184,8 @@ def said(tree: CallTree, merged: int) -> str:
 
 
 def tree_html(tree: CallTree) -> str:
-    """The picture as an ``<img>``: a page that does not trust the notebook mangles inline SVG."""
-    data = b64encode(tree_svg(tree).encode()).decode()
-    return f'<p><img src="data:image/svg+xml;base64,{data}" alt="{escape(tree_text(tree))}"></p>'
+    """The picture as an ``<img>``."""
+    return image_html(tree_svg(tree), tree_text(tree))
 
 
 def tree_text(tree: CallTree, *, title: str = "") -> str:

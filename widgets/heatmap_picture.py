@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from html import escape
 
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 
 from ktrace_nb.stream.text import WIDTH as TEXT_WIDTH
 from ktrace_nb.stream.text import bounds_label, printable
+from ktrace_nb.widgets.drawing import INK, WIDTH, image_html, opening
 from ktrace_nb.widgets.heatgrid import Grid, condensed, heat_grid, span_label
 from ktrace_nb.widgets.source import ViewData
-from ktrace_nb.widgets.svg import INK, WIDTH
 from ktrace_nb.widgets.ticks import count_label, time_label
 
 COLUMNS = 120
@@ -32,7 +31,6 @@ SHADES = "·░▒▓█"
 
 TABLE_ROWS = 8
 _LEFT, _RIGHT, _TITLE, _AXIS, _LEGEND = 84, 16, 24, 46, 24
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 _CLOCK = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 
 
@@ -61,8 +59,7 @@ def heatmap_html(view: ViewData) -> str:
         ValueError: The frame is not a histogram over time, or there is no such scale.
     """
     grid = heat_grid(view)
-    data = b64encode(grid_svg(grid, headed=False).encode()).decode()
-    image = f'<p><img src="data:image/svg+xml;base64,{data}" alt="{escape(grid_text(grid))}"></p>'
+    image = image_html(grid_svg(grid, headed=False), grid_text(grid))
     return "\n".join([image, *_table(grid)])
 
 
@@ -125,10 +122,7 @@ def grid_svg(grid: Grid, *, headed: bool = True) -> str:
     tall = max(150, min(320, rows * 11))
     drawn = rows > 0 and grid.columns > 0
     height = head + (20 + tall + _AXIS + _LEGEND if drawn else 0) + 22
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" font-family="{_FONT}" font-size="12" fill="{INK}">'
-    ]
+    lines = [opening(WIDTH, height)]
     if head == _TITLE:
         lines.append(f'<text x="0" y="15" font-size="14" font-weight="600">{escape(grid.title)}</text>')
     if drawn:

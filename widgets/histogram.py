@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 import ipywidgets
@@ -20,6 +18,7 @@ from ktrace_nb.stream.text import histogram_text as frame_text
 from ktrace_nb.widgets import assets
 from ktrace_nb.widgets.bqplots import TICK_STYLE, assign, assign_ticks, plain_figure
 from ktrace_nb.widgets.chart import MOST_CHARTS, Chart, Picture, view_picture
+from ktrace_nb.widgets.drawing import image_html
 from ktrace_nb.widgets.models import close_tree
 from ktrace_nb.widgets.picks import Change, picked_bars, picked_labels, rows_of_bars
 from ktrace_nb.widgets.source import ViewData
@@ -246,11 +245,10 @@ def _padding(count: int) -> float:
 
 
 def histogram_html(view: ViewData) -> str:
-    """The picture that stays: an ``<img>``, because a page that does not trust the notebook mangles SVG."""
+    """The picture that stays, as an ``<img>``, and below it the window that it counts."""
     picture = view_picture(view)
     drawn = picture_svg(replace(picture, name=""), picked_bars(view.frame, picture, view.marks))
-    data = base64.b64encode(drawn.encode()).decode()
-    shown = f'<p><img src="data:image/svg+xml;base64,{data}" alt="{escape(histogram_text(view))}"></p>'
+    shown = image_html(drawn, histogram_text(view))
     # What is left out is said in the picture itself.
     within = _note(view, replace(picture, left_out=0)) if view.window else ""
     return f"{shown}\n<p>{within}</p>" if within else shown

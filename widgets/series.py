@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from html import escape
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from ktrace_nb.stream.text import printable
 from ktrace_nb.widgets import assets
 from ktrace_nb.widgets.bqplots import TICK_STYLE, assign, assign_ticks, plain_figure
+from ktrace_nb.widgets.drawing import image_html
 from ktrace_nb.widgets.models import close_tree
 from ktrace_nb.widgets.picks import Change, picked_labels, picked_lines, rows_of_lines
 from ktrace_nb.widgets.series_picture import MOST_LINES, SeriesPicture, view_picture
@@ -206,11 +206,10 @@ def _stacked(lines: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def series_html(view: ViewData) -> str:
-    """The picture that stays: an ``<img>``, because a page that does not trust the notebook mangles SVG."""
+    """The picture that stays, as an ``<img>``."""
     picture = view_picture(view)
     drawn = lines_svg(replace(picture, name=""), picked_lines(picture, view.marks), view.window)
-    data = base64.b64encode(drawn.encode()).decode()
-    return f'<p><img src="data:image/svg+xml;base64,{data}" alt="{escape(series_text(view))}"></p>'
+    return image_html(drawn, series_text(view))
 
 
 def series_text(view: ViewData) -> str:

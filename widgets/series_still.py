@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ktrace_nb.stream.text import WIDTH as COLUMNS
 from ktrace_nb.stream.text import printable
+from ktrace_nb.widgets.drawing import INK, WIDTH, bottom_axis, opening
 from ktrace_nb.widgets.series_picture import Line, SeriesPicture, series_picture
 from ktrace_nb.widgets.source import Window
-from ktrace_nb.widgets.svg import INK, WIDTH
 from ktrace_nb.widgets.units import MISSING, Unit, format_quantity
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", INK)
@@ -24,7 +24,6 @@ DASHES = ("", "7 4", "2 4", "9 4 2 4", "14 5", "4 4", "1 4", "6 4 1 4 1 4")
 """Of the lines in the same order: told apart without colour too."""
 
 _LEFT, _RIGHT, _TITLE, _PLOT, _AXIS, _ROW = 84, 16, 24, 200, 46, 18
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _LONGEST_TITLE = 24
 _UNITS: frozenset[str] = frozenset(Unit.__args__)  # type: ignore[attr-defined]  # typing gives a Literal's values so
@@ -55,10 +54,7 @@ def lines_svg(
     top = head + 18
     foot = top + _PLOT + _AXIS + _ROW * len(picture.lines)
     height = (foot + (_ROW if picture.note else 0) + 4) if picture.lines else head + 30
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" font-family="{_FONT}" font-size="12" fill="{INK}">'
-    ]
+    lines = [opening(WIDTH, height)]
     if picture.name:
         lines.append(f'<text x="0" y="15" font-size="14" font-weight="600">{escape(picture.name)}</text>')
     if picture.lines:
@@ -152,14 +148,8 @@ def _axes(picture: SeriesPicture, top: int) -> Iterator[str]:
         y = _y(picture, top, tick.at)
         yield f'<path d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}" stroke="{INK}" stroke-opacity=".25"/>'
         yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(tick.label)}</text>'
-    bottom = top + _PLOT
-    yield f'<path d="M{_LEFT} {bottom}H{WIDTH - _RIGHT}" stroke="{INK}"/>'
-    for tick in picture.ticks:
-        x = _x(picture, tick.at)
-        yield f'<path d="M{x:.1f} {bottom}v5" stroke="{INK}"/>'
-        yield f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{escape(tick.label)}</text>'
-    middle = (_LEFT + WIDTH - _RIGHT) / 2
-    yield f'<text x="{middle:.0f}" y="{bottom + 37}" text-anchor="middle">{escape(picture.axis_label)}</text>'
+    ticks = [(_x(picture, tick.at), tick.label) for tick in picture.ticks]
+    yield from bottom_axis(_LEFT, WIDTH - _RIGHT, top + _PLOT, ticks, picture.axis_label)
 
 
 def _window(picture: SeriesPicture, top: int, window: Window) -> str:

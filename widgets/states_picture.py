@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from base64 import b64encode
 from collections.abc import Iterator
 from html import escape
 
@@ -12,11 +11,11 @@ import pandas as pd
 from ktrace_nb.stream.text import WIDTH, printable
 from ktrace_nb.widgets.callgraph_picture import REST_FILL, curve
 from ktrace_nb.widgets.curves import tip_of
+from ktrace_nb.widgets.drawing import INK, image_html, opening
 from ktrace_nb.widgets.flame_picture import FILLS, TEXTS
 from ktrace_nb.widgets.layers import Layout
 from ktrace_nb.widgets.machine import Link, State, StateGraph, state_graph
 from ktrace_nb.widgets.states_places import DETAIL_SIZE, NAME_SIZE, form_of, lay_out, sizes
-from ktrace_nb.widgets.svg import INK
 from ktrace_nb.widgets.ticks import count_label, time_label
 
 LINES = 40
@@ -125,12 +124,7 @@ def machine_svg(graph: StateGraph, layout: Layout, *, title: str = "", footed: b
     """Draw a state machine; ``footed`` says below how much is in it."""
     head, foot = 28 if title else 0, 24 if footed else 0
     width, height = max(layout.width, 300), head + max(layout.height, 4) + foot
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" '
-        f"font-family=\"system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif\" "
-        f'font-size="{DETAIL_SIZE}" fill="{INK}">'
-    ]
+    lines = [opening(width, height, font_size=DETAIL_SIZE)]
     if title:
         lines.append(f'<text x="0" y="16" font-size="15" font-weight="600">{escape(printable(title))}</text>')
     lines.append(f'<g transform="translate(0 {head})">')
@@ -201,11 +195,11 @@ def _state(state: State, shade: int, centre: tuple[float, float], box: tuple[flo
 
 
 def machine_html(graph: StateGraph, layout: Layout) -> str:
-    """The picture as an ``<img>``: a page that does not trust the notebook mangles inline SVG."""
+    """The picture as an ``<img>``, and below it how much is in it."""
     # What is said below stands outside, for a page makes the picture as small as itself.
-    data = b64encode(machine_svg(graph, layout, footed=False).encode()).decode()
-    image = f'<img src="data:image/svg+xml;base64,{data}" style="max-width: 100%"'
-    return f'<p>{image} alt="{escape(machine_text(graph))}"></p>\n<p>{escape(said(graph))}</p>'
+    drawn = machine_svg(graph, layout, footed=False)
+    image = image_html(drawn, machine_text(graph), style="max-width: 100%")
+    return f"{image}\n<p>{escape(said(graph))}</p>"
 
 
 def machine_text(graph: StateGraph, *, title: str = "") -> str:

@@ -2,8 +2,7 @@
 
 Written out by hand: a picture takes a fraction of a millisecond, needs no open
 page, and looks like the live one because both draw the same
-:class:`~ktrace_nb.widgets.chart.Picture`. The background is transparent and the
-ink a middle grey, so that it can be read on a light and on a dark page.
+:class:`~ktrace_nb.widgets.chart.Picture`.
 """
 
 from __future__ import annotations
@@ -15,10 +14,7 @@ from typing import Literal
 import pandas as pd
 
 from ktrace_nb.widgets.chart import Chart, Picture, histogram_picture
-
-WIDTH = 720
-INK = "#737b85"
-"""Contrast 4.3 on white and 4.4 on the dark theme's #111 (WCAG 2 formula)."""
+from ktrace_nb.widgets.drawing import INK, WIDTH, bottom_axis, opening
 
 BAR = "#3182bd"
 """Told from the ink by lightness alone, so also without colour vision."""
@@ -30,7 +26,6 @@ OTHER = "#9ec1dd"
 """Of a bar that is not picked, where one is."""
 
 _LEFT, _RIGHT, _TITLE, _AXIS = 64, 16, 24, 46
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
 def chart_height(count: int) -> int:
@@ -70,10 +65,7 @@ def picture_svg(picture: Picture, picked: Sequence[Sequence[int]] = ()) -> str:
     step = bars_height + (34 if count > 1 or (count and picture.charts[0].title) else 26)
     foot = _AXIS + (18 if picture.left_out else 0)
     height = head + (count * step + foot if count else 30)
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" font-family="{_FONT}" font-size="12" fill="{INK}">'
-    ]
+    lines = [opening(WIDTH, height)]
     if picture.name:
         lines.append(f'<text x="0" y="15" font-size="14" font-weight="600">{escape(picture.name)}</text>')
     if not count:
@@ -86,7 +78,8 @@ def picture_svg(picture: Picture, picked: Sequence[Sequence[int]] = ()) -> str:
             y = bottom - bars_height - 11
             lines.append(f'<text x="{_LEFT - 8}" y="{y}" text-anchor="end">count</text>')
     if count:
-        lines += _value_axis(picture, head + count * step)
+        ticks = [(_x(picture, tick.at), tick.label) for tick in picture.ticks]
+        lines += bottom_axis(_LEFT, WIDTH - _RIGHT, head + count * step, ticks, picture.axis_label)
     if picture.left_out:
         lines.append(f'<text x="{_LEFT}" y="{height - 6}">{picture.left_out:,} more not drawn</text>')
     lines.append("</svg>")
@@ -128,13 +121,3 @@ def _chart(picture: Picture, chart: Chart, bottom: int, height: int, fills: Sequ
                 f'height="{pixels:.1f}"{other}><title>{escape(name)}{unit}: {count:,}</title></rect>'
             )
     yield "</g>"
-
-
-def _value_axis(picture: Picture, y: int) -> Iterator[str]:
-    yield f'<path d="M{_LEFT} {y}H{WIDTH - _RIGHT}" stroke="{INK}"/>'
-    for tick in picture.ticks:
-        x = _x(picture, tick.at)
-        yield f'<path d="M{x:.1f} {y}v5" stroke="{INK}"/>'
-        yield f'<text x="{x:.1f}" y="{y + 18}" text-anchor="middle">{escape(tick.label)}</text>'
-    middle = (_LEFT + WIDTH - _RIGHT) / 2
-    yield f'<text x="{middle:.0f}" y="{y + 37}" text-anchor="middle">{escape(picture.axis_label)}</text>'

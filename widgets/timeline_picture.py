@@ -6,7 +6,6 @@ what most. What overlaps in a lane counts once.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 
 from ktrace_nb.stream.histogram import nice_step
 from ktrace_nb.stream.text import WIDTH, printable
+from ktrace_nb.widgets.drawing import INK, image_html, opening
 from ktrace_nb.widgets.source import ViewData
-from ktrace_nb.widgets.svg import INK
 from ktrace_nb.widgets.ticks import time_label
 from ktrace_nb.widgets.timeline_names import NAMELESS
 from ktrace_nb.widgets.timeline_rows import MOST, Rows
@@ -173,14 +172,9 @@ def timeline_svg(frame: pd.DataFrame, *, lane: str = "cpu") -> str:
 def _svg(rows: Rows) -> str:
     all_lanes = strips(rows, _PIXELS)
     foot = _foot(rows, all_lanes)
-    width = _LEFT + _PIXELS + _RIGHT
     bottom = 4 + len(all_lanes.lanes) * _STEP
     height = bottom + (42 if all_lanes.lanes else 24) + (18 if foot else 0)
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" font-family="system-ui, -apple-system, \'Segoe UI\', Roboto, '
-        f'sans-serif" font-size="12" fill="{INK}">'
-    ]
+    lines = [opening(_LEFT + _PIXELS + _RIGHT, height)]
     if not all_lanes.lanes:
         lines.append('<text x="0" y="18">nothing ran yet</text>')
     for number, strip in enumerate(all_lanes.lanes):
@@ -239,14 +233,13 @@ def _cut(name: str, room: int = _NAME) -> str:
 
 
 def timeline_html(view: ViewData) -> str:
-    """The picture that stays, as an ``<img>``: a page that does not trust the notebook mangles inline SVG.
+    """The picture that stays, as an ``<img>``.
 
     Raises:
         ValueError: The frame is not what :func:`ktrace_nb.widgets.timeline` asks for.
     """
     rows = _read(view)
-    data = b64encode(_svg(rows).encode()).decode()
-    return f'<p><img src="data:image/svg+xml;base64,{data}" alt="{escape(_text(rows, view.name))}"></p>'
+    return image_html(_svg(rows), _text(rows, view.name))
 
 
 def timeline_text(view: ViewData) -> str:
