@@ -96,12 +96,7 @@ def voila_server() -> Iterator[VoilaServer]:
         _wait(process, f"{url}/?token={token}", log)
         yield VoilaServer(url=url, token=token, root=folders["notebooks"], log=log)
     finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        kit.end(process)
         shutil.rmtree(base, ignore_errors=True)
 
 

@@ -179,13 +179,18 @@ def serving(
         yield LabServer(url=url, token=token, root=folders["notebooks"], pid=process.pid, log=log)
     finally:
         # On SIGTERM it ends its kernels first; ipykernel ends by itself when its parent is gone.
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
         shutil.rmtree(base, ignore_errors=True)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started here: politely, and by force if it has not gone within 15 s."""
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _address(process: subprocess.Popen[bytes], written: Path, log: Path, token: str) -> str:

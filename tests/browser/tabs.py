@@ -177,12 +177,7 @@ def chromium() -> Iterator[Chromium]:
         finally:
             browser.close()
     finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        kit.end(process)
         shutil.rmtree(profile, ignore_errors=True)
 
 

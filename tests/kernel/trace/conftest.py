@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,10 @@ from ktrace_nb import engine
 from ktrace_nb.engine import Options
 from ktrace_nb.session import Session
 from ktrace_nb.source import Source
+from ktrace_nb.targets import base
 from ktrace_nb.targets.base import Target, close_targets, get_target
+from ktrace_nb.targets.lab import LabTarget
+from tests.kernel.trace.controls_kit import READS
 from tests.kernel.trace.kit import Guest, Trace
 
 
@@ -57,3 +60,23 @@ def trace(lab: Target, kernel: str) -> Iterator[Trace]:
 def guest(lab: Target) -> Guest:
     """The lab's own view."""
     return Guest(lab)
+
+
+@pytest.fixture
+def read(guest: Guest) -> Callable[[], None]:
+    """Read /dev/zero :data:`READS` times."""
+
+    def dd() -> None:
+        guest.run("dd", "if=/dev/zero", "of=/dev/null", "bs=64", f"count={READS}")
+
+    return dd
+
+
+@pytest.fixture
+def doomed(image: object) -> Iterator[LabTarget]:
+    """A private lab that a test may break."""
+    target = LabTarget("lab", lambda *_: None)
+    base._open["doomed"] = target
+    yield target
+    target.close()
+    base._open.pop("doomed", None)

@@ -1,17 +1,42 @@
-"""A process in the lab that waits in the kernel until it is told to go on."""
+"""What tests of the controls share, and a process that waits in the kernel until it is told to go on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-from tests.kernel.trace.kit import Guest
+import pytest
+
+from tests.kernel.trace.kit import KERNELS, Guest
+
+READS = 1009
+"""Of /dev/zero, by one dd of the fixture ``read``; nobody else reads it."""
+
+_Seen = TypeVar("_Seen")
 
 _BEGIN = """
 rm -f /tmp/steps; mkfifo /tmp/steps
 dd if=/tmp/steps of=/dev/null bs=1 >/dev/null 2>&1 & echo $!
 sleep 1000 >/tmp/steps 2>/dev/null & echo $!
 """
+
+
+@pytest.fixture(params=KERNELS)
+def both_kernels(request: pytest.FixtureRequest) -> str:
+    """Each of the kernels, for modules that say ``kernel = both_kernels``."""
+    return str(request.param)
+
+
+def until(look: Callable[[], _Seen], holds: Callable[[_Seen], object], timeout_s: float = 60) -> _Seen:
+    """Look again and again until what is seen is as wanted, and give that; fails with what it saw last."""
+    deadline = time.monotonic() + timeout_s
+    while not holds(seen := look()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not as wanted within {timeout_s:g} s, seen last: {seen!r}")
+        time.sleep(0.005)
+    return seen
 
 
 class Stepper:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -12,14 +12,11 @@ from ktrace_nb.errors import OptionError, TargetError
 from ktrace_nb.governor import Limits
 from ktrace_nb.session import Session
 from ktrace_nb.source import Source
-from ktrace_nb.targets import base
 from ktrace_nb.targets.lab import LabTarget
-from tests.kernel.trace.kit import KERNELS, ONLY_DD, Guest, Trace
+from tests.kernel.trace.controls_kit import READS, both_kernels, until
+from tests.kernel.trace.kit import ONLY_DD, Guest, Trace
 
 pytestmark = pytest.mark.kernel
-
-READS = 1009
-"""Of /dev/zero, by one dd; nobody else reads it."""
 
 CELL = """
 struct event { u64 at; u32 pid; };
@@ -45,20 +42,7 @@ int kprobe__read_zero(struct pt_regs *ctx, void *f, void *b, size_t size) {
 NAME = "kprobe__read_zero"
 
 
-@pytest.fixture(params=KERNELS)
-def kernel(request: pytest.FixtureRequest) -> str:
-    """Both kernels."""
-    return str(request.param)
-
-
-@pytest.fixture
-def read(guest: Guest) -> Callable[[], None]:
-    """Read /dev/zero a known number of times."""
-
-    def dd() -> None:
-        guest.run("dd", "if=/dev/zero", "of=/dev/null", "bs=64", f"count={READS}")
-
-    return dd
+kernel = both_kernels
 
 
 def settled(session: Session) -> dict[str, int]:
@@ -238,6 +222,28 @@ def balanced(session: Session) -> int:
     return tried
 
 
+def tried_so_far(session: Session) -> int:
+    return int(session.snapshot().tried["value"].iloc[0])
+
+
+def missed_in_pauses(session: Session) -> int:
+    session.snapshot()
+    return session.losses.get("while paused", 0)
+
+
+def nothing_comes_in_a_pause(session: Session) -> None:
+    """Pause it for a thousand events, and resume it."""
+    session.pause()
+    tried = balanced(session)
+    at_ns = session.counted_ns
+    lost = session.losses.get("while paused", 0)
+    until(lambda: missed_in_pauses(session), lambda missed: missed >= lost + 1000)
+    assert balanced(session) == tried
+    assert session.sent["at"].max() <= at_ns
+    session.resume()
+    until(lambda: tried_so_far(session), lambda now: now != tried)
+
+
 def test_a_reset_under_a_flood_keeps_the_balance_fifty_times(trace: Trace) -> None:
     session = trace(FLOOD, command=ALWAYS, wait=False)
     seen = 0
@@ -254,20 +260,9 @@ def test_a_reset_under_a_flood_keeps_the_balance_fifty_times(trace: Trace) -> No
 
 def test_in_a_pause_under_a_flood_no_record_comes_that_is_later(trace: Trace) -> None:
     session = trace(FLOOD, command=ALWAYS, wait=False)
-    while session.snapshot().sent.empty:
-        pass
+    until(lambda: len(session.snapshot().sent), bool)
     for _ in range(5):
-        session.pause()
-        tried = balanced(session)
-        at_ns = session.counted_ns
-        lost = session.losses.get("while paused", 0)
-        while session.losses.get("while paused", 0) < lost + 1000:
-            session.snapshot()
-        assert balanced(session) == tried
-        assert session.sent["at"].max() <= at_ns
-        session.resume()
-        while session.snapshot().tried["value"].iloc[0] == tried:
-            pass
+        nothing_comes_in_a_pause(session)
     session.stop()
     balanced(session)
 
@@ -281,8 +276,7 @@ def test_the_controls_work_under_limits(trace: Trace, limits: dict[str, float]) 
         session.reset()
         assert balanced(session) == 0
         session.resume()
-        while not session.snapshot().tried["value"].iloc[0]:
-            pass
+        until(lambda: tried_so_far(session), bool)
     session.stop()
     balanced(session)
 
@@ -291,35 +285,22 @@ def test_what_a_click_asks_for_is_done_soon_and_noted(trace: Trace, read: Callab
     session = trace(CELL, wait=False)
     assert session.possible == {"pause", "reset", "on", "off", "snapshot"}
     session.request("pause")
-    while session.notice != "paused":
-        pass
+    until(lambda: session.notice, lambda notice: notice == "paused")
     assert session.paused
     assert session.possible == {"resume", "reset", "on", "off", "snapshot"}
     read()
     session.request("off", NAME)
     session.request("resume")
-    while session.notice != "resumed":
-        pass
+    until(lambda: session.notice, lambda notice: notice == "resumed")
     read()
     session.request("on", NAME)
     session.request("snapshot")
-    while session.notice != "snapshot 1":
-        pass
+    until(lambda: session.notice, lambda notice: notice == "snapshot 1")
     read()
     session.stop()
     assert settled(session)["hits"] == READS
     assert session.losses == {"while paused": 2 * READS}
     assert session.possible == {"snapshot"}
-
-
-@pytest.fixture
-def doomed(image: object) -> Iterator[LabTarget]:
-    """A private lab that a test may break."""
-    target = LabTarget("lab", lambda *_: None)
-    base._open["doomed"] = target
-    yield target
-    target.close()
-    base._open.pop("doomed", None)
 
 
 def test_an_agent_that_is_killed_in_a_pause_ends_the_session_with_that(doomed: LabTarget) -> None:
@@ -330,8 +311,7 @@ def test_an_agent_that_is_killed_in_a_pause_ends_the_session_with_that(doomed: L
     session.pause()
     doomed.connection.post("exec", argv=["sh", "-c", f"kill -9 {doomed.hello.pid}"])
     with pytest.raises((TargetError, OptionError), match="agent was killed"):
-        while True:
-            session.reset()
+        until(session.reset, lambda _: False)
     assert session.wait(20)
     assert session.state == "failed" and "agent was killed" in session.message
     assert not session.paused

@@ -7,12 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from ktrace_nb.session import Session
-from tests.kernel.trace.controls_kit import stepper
-from tests.kernel.trace.kit import KERNELS, Guest, Trace
+from tests.kernel.trace.controls_kit import READS, both_kernels, stepper, until
+from tests.kernel.trace.kit import Guest, Trace
 
 pytestmark = pytest.mark.kernel
 
-READS = 1009
 SCRIPT = """
 global n = 7, sizes, by_size, asked, ticks, word = "first"
 probe begin { printf("begun\\n"); ticks = 100 }
@@ -23,20 +22,7 @@ probe timer.ms(20) { ticks++; word = "later" }
 ENTRY, RETURN = 'kernel.function("read_zero")', 'kernel.function("read_zero").return'
 
 
-@pytest.fixture(params=KERNELS)
-def kernel(request: pytest.FixtureRequest) -> str:
-    """Both kernels."""
-    return str(request.param)
-
-
-@pytest.fixture
-def read(guest: Guest) -> Callable[[], None]:
-    """Read /dev/zero a known number of times."""
-
-    def dd() -> None:
-        guest.run("dd", "if=/dev/zero", "of=/dev/null", "bs=64", f"count={READS}")
-
-    return dd
+kernel = both_kernels
 
 
 def counts(session: Session) -> tuple[int, ...]:
@@ -71,8 +57,7 @@ def test_a_paused_script_sees_nothing_and_its_timers_wait(trace: Trace, read: Ca
     assert session.losses == {"while paused": 3 * READS}
     session.resume()
     read()
-    while session.snapshot().ticks["value"].iloc[0] == ticks:
-        pass
+    until(lambda: session.snapshot().ticks["value"].iloc[0], lambda now: now != ticks)
     session.stop()
     assert counts(session) == (2 * READS,) * 6
     balanced(session)

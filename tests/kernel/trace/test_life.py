@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,7 +13,6 @@ from ktrace_nb import engine
 from ktrace_nb.engine import Options
 from ktrace_nb.errors import TargetError
 from ktrace_nb.governor import Limits
-from ktrace_nb.lab.image import find_image
 from ktrace_nb.session import Session
 from ktrace_nb.source import Source
 from ktrace_nb.targets import base
@@ -131,17 +129,6 @@ def test_a_silent_probe_is_said(trace: Trace) -> None:
 
 
 # --- failures: each on a lab of its own --------------------------------------------------
-
-
-@pytest.fixture
-def doomed() -> Iterator[LabTarget]:
-    """A private lab that a test may break."""
-    find_image("lab")
-    target = LabTarget("lab", lambda *_: None)
-    base._open["doomed"] = target
-    yield target
-    target.close()
-    base._open.pop("doomed", None)
 
 
 def running_on(target: LabTarget) -> Session:
