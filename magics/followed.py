@@ -112,7 +112,7 @@ class Followed:
             # Asked first: of a session that is over by then, everything is here.
             running = self._session.running
             generation = self._session.outputs.generation(name)
-            if "duration_ns" in self._session.frame(name).columns:
+            if "duration_ns" in self._session.outputs.frame(name).columns:
                 return self._session.frame(name), generation
             spells = self._spells.setdefault(name, Spells())
             for _, new in self._new_events(name, "spells"):
@@ -127,10 +127,9 @@ class Followed:
         with self._current():
             # Asked first: what comes meanwhile is seen as new at the next look.
             generation = self._session.outputs.generation(name)
-            frame = self._session.frame(name)
             if self._session.outputs.kind(name) != "events":
-                return frame, generation
-            count = partial(transitions_of, frame, machine=machine)
+                return self._session.frame(name), generation
+            count = partial(transitions_of, self._session.outputs.frame(name), machine=machine)
             return self._frame(name, "transitions", generation, count)
 
     def _frame(

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ktrace_nb.magics.choice import at_first, machine_of, suiting
 from ktrace_nb.magics.followed import Followed
+from ktrace_nb.magics.view_parts import printed, window_setter
 from ktrace_nb.session import Session
 from ktrace_nb.stream.event_counts import clock_of
 from ktrace_nb.stream.text import number_columns
@@ -211,21 +212,12 @@ class SessionViews:
             pick=pick,
             marks=shared.marks(marked_as or name, frame),
             window=shared.window,
-            set_window=self._set_window,
+            set_window=window_setter(self._session),
         )
-
-    def _set_window(self, window: tuple[float, float] | None) -> None:
-        self._session.window = window
 
     def _printed(self) -> ViewData:
         outputs = self._session.outputs
-        lines = outputs.text[-TABLE_ROWS:]
-        end = outputs.lines_printed
-        frame = pd.DataFrame({"text": lines}, index=pd.RangeIndex(end - len(lines), end))
-        begun = str(self._session.reset_ns)
-        return ViewData(
-            name="printed", kind="text", frame=frame, generation=(end, begun), options={"begun": begun}
-        )
+        return printed(outputs.text[-TABLE_ROWS:], outputs.lines_printed, str(self._session.reset_ns))
 
     def _remarks(self) -> ViewData:
         problems = self._session.outputs.problems

@@ -8,6 +8,7 @@ from functools import partial
 import pandas as pd
 
 from ktrace_nb.magics.resting import Resting
+from ktrace_nb.magics.view_parts import printed, window_setter
 from ktrace_nb.session import Session
 from ktrace_nb.stream.calls.outputs import CALLS, EDGES, FUNCTIONS, LEFT_OUT, WalkOutputs
 from ktrace_nb.widgets.source import ViewData
@@ -91,11 +92,8 @@ class WalkViews:
             pick=session.select,
             marks=session.shared.marks(CALLS, session.frame(CALLS)),
             window=session.window,
-            set_window=self._set_window,
+            set_window=window_setter(session),
         )
-
-    def _set_window(self, window: tuple[float, float] | None) -> None:
-        self._session.window = window
 
     def _callgraph(self, generation: Hashable) -> ViewData:
         frame = self._session.frame(EDGES)
@@ -121,9 +119,6 @@ class WalkViews:
     def _printed(self, running: bool) -> ViewData:
         lines = self._outputs.last_lines(self._rows)
         end = self._outputs.lines_printed
-        frame = pd.DataFrame({"text": lines}, index=pd.RangeIndex(end - len(lines), end))
         # Of a walk that is over all lines are told anew: their order may be another one.
         begun = f"{self._session.reset_ns} {running}"
-        return ViewData(
-            name="printed", kind="text", frame=frame, generation=(end, begun), options={"begun": begun}
-        )
+        return printed(lines, end, begun)

@@ -116,19 +116,13 @@ class HeatHistory:
                 self._frame = dense_frame(ends, self._buckets, counts, from_s=from_s, notes=notes)
             return self._frame
 
-    def snap(self, from_s: float, to_s: float) -> tuple[float, float]:
-        """The intervals that belong to a window, from when to when: those whose middle is in it, or one."""
-        with self._lock:
-            first, end = self._range(from_s, to_s)
-            return float(self._edges[first]), float(self._edges[end])
-
     def between(self, from_s: float, to_s: float) -> pd.DataFrame:
         """What was counted in a window of time, keys added up.
 
         Args:
             from_s: Its begin, seconds.
             to_s: Its end; intervals whose middle is in the window belong to it, or the one
-                in which a narrow window lies: :meth:`snap` gives their edges.
+                in which a narrow window lies.
 
         Returns:
             A histogram as :func:`ktrace_nb.stream.histogram.log2_hist` or ``linear_hist`` gives it.

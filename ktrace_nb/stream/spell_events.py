@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ktrace_nb.stream.window import TIME_NAMES
+from ktrace_nb.stream.window import time_column
 
 STATES = (
     "running",
@@ -195,7 +195,7 @@ def _times(
     frame: pd.DataFrame, by: str | None, wanted: list[str], event: str
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The time of each event, and which events can be used at all."""
-    name = by or next((name for name in TIME_NAMES if name in frame.columns), None)
+    name = by or time_column(frame)
     missing = [column for column in [*([name] if name else []), *wanted] if column not in frame.columns]
     if name is None or missing:
         what = f"no column {missing[0]!r}" if missing else "no column tells the time; say by=..."

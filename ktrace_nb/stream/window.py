@@ -17,6 +17,11 @@ TIME_NAMES = ("ts", "ts_ns", "at_ns", "time_ns", "timestamp", "timestamp_ns", "t
 """Fields taken for the time of an event where none is named, best first."""
 
 
+def time_column(frame: pd.DataFrame) -> str | None:
+    """The first of :data:`TIME_NAMES` that is a column of a frame; None if none is."""
+    return next((name for name in TIME_NAMES if name in frame.columns), None)
+
+
 class Events:
     """The events of one stream up to a moment, in the order they arrived.
 
@@ -111,7 +116,7 @@ class Events:
         """All of them by time, and their times."""
         frame = self.frame()
         numbers = number_columns(frame)
-        name = by or next((name for name in TIME_NAMES if name in frame.columns), None)
+        name = by or time_column(frame)
         if name not in numbers:
             what = f"no column {by!r} of numbers" if by else "no column tells the time"
             raise ValueError(f"{what}; say by=..., one of {', '.join(numbers)}")
