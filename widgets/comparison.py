@@ -36,7 +36,7 @@ class ComparisonView(StandingView):
         title: A heading.
     """
 
-    _esm = module("comparison.js")
+    _esm = module("shortcuts.js", "comparison.js")
     _css = assets.read("calls.css") + assets.read("comparison.css")
 
     table = traitlets.Dict().tag(sync=True)

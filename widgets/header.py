@@ -37,6 +37,7 @@ class Header(anywidget.AnyWidget):
     """
 
     _esm = assets.module(
+        "shortcuts.js",
         "header_words.js",
         "header_notebook.js",
         "header_toolbar.js",

@@ -142,6 +142,25 @@ def test_two_runs_are_sorted_and_picked_side_by_side(page: kit.LabPage, path: st
         page.theme("JupyterLab Light")
 
 
+def test_no_key_that_is_pressed_in_a_comparison_is_a_command_of_the_notebook(
+    page: kit.LabPage, path: str
+) -> None:
+    show(page, path, COMPARE)
+    page.page.wait_for_selector(".ktrace-comparison tbody tr")
+    notebook = "jupyterapp.shell.currentWidget"
+    cells = f"[{notebook}.content.widgets.length, {notebook}.content.activeCellIndex]"
+    for focused in ("select", "th button >> nth=0"):
+        page.page.locator(f".ktrace-comparison {focused}").focus()
+        # One by one: two add a cell and two delete one.
+        for key in ("a", "b", "x", "d", "d", "ArrowDown"):
+            page.page.keyboard.press(key)
+            assert page.page.evaluate(cells) == [2, 1], key
+    # What is pressed with Ctrl is.
+    assert page.page.evaluate(f"{notebook}.context.model.dirty")
+    page.page.keyboard.press("Control+s")
+    page.page.wait_for_function(f"!{notebook}.context.model.dirty")
+
+
 ALONE = (
     "indent(synthetic_calls(50))",
     "flame(frame_of(*workload(50)))",

@@ -204,6 +204,26 @@ def test_everything_can_be_done_from_the_keyboard(page: kit.LabPage, path: str) 
     assert page.page.evaluate("jupyterapp.shell.currentWidget.content.widgets.length") == 2, "Lab took no key"
 
 
+def test_no_key_that_is_pressed_in_the_head_is_a_command_of_the_notebook(
+    page: kit.LabPage, path: str
+) -> None:
+    open_controlled(page, path, "Controlled([], hertz=0)")
+    page.page.click(".ktrace-probes")
+    page.page.wait_for_selector(".ktrace-probes-table input")
+    notebook = "jupyterapp.shell.currentWidget"
+    cells = f"[{notebook}.content.widgets.length, {notebook}.content.activeCellIndex]"
+    for focused in (".ktrace-pause", ".ktrace-probes-table input >> nth=0"):
+        page.page.locator(focused).focus()
+        # One by one: two add a cell and two delete one.
+        for key in ("a", "b", "x", "d", "d", "ArrowDown", "ArrowUp"):
+            page.page.keyboard.press(key)
+            assert page.page.evaluate(cells) == [2, 1], key
+    # What is pressed with Ctrl is.
+    assert page.page.evaluate(f"{notebook}.context.model.dirty")
+    page.page.keyboard.press("Control+s")
+    page.page.wait_for_function(f"!{notebook}.context.model.dirty")
+
+
 def test_a_snapshot_is_a_new_cell_below_and_is_saved_with_its_picture(
     page: kit.LabPage, path: str, browser: Browser
 ) -> None:

@@ -2,7 +2,7 @@
 
 function render({ model, el }) {
   el.classList.add("ktrace-calls", "ktrace-comparison");
-  el.dataset.lmSuppressShortcuts = "true";
+  const giveKeysBack = ownKeys(el);
   const { title, head, columns, names, marks, numbers, texts, changes, foot } = model.get("table");
   element("div", "ktrace-title", el, { textContent: title });
   const bar = element("div", "ktrace-calls-bar", el);
@@ -80,7 +80,11 @@ function render({ model, el }) {
 
   pick.onchange = search.oninput = show;
   show();
-  return hideStill(model);
+  const showStill = hideStill(model);
+  return () => {
+    giveKeysBack();
+    showStill();
+  };
 }
 
 export default { render };

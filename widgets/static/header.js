@@ -36,7 +36,7 @@ function render({ model, el }) {
   const channel = openChannel(model);
   el.classList.add("ktrace-header");
   el.classList.toggle("ktrace-headless", !model.get("headed"));
-  el.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take the keys
+  const giveKeysBack = ownKeys(el);
   el.tabIndex = -1;
   const line = part(el, "div", "line");
   const name = part(line, "span", "name");
@@ -190,6 +190,7 @@ function render({ model, el }) {
     watcher.disconnect();
     document.removeEventListener("visibilitychange", look);
     toolbar.close();
+    giveKeysBack();
     model.off("change:state", show);
     model.off("change:counts", show);
     model.off("msg:custom", onMessage);
