@@ -18,21 +18,31 @@ function render({ model, el }) {
   const told = part(el, "div", "ktrace-spoken");
   told.setAttribute("role", "status");
 
-  let root = null; // the view with its figures
-  let marks = []; // bqplot's models of the bars, chart by chart
+  // Its marks are the bars, chart by chart.
+  const view = followFigures(model, el, {
+    selector: ".ktrace-histogram",
+    wanted: ({ bars }) => ({ ids: bars, count: bars.length }),
+    traits: ["exact", "picked"],
+    listeners: {
+      pointermove: point,
+      pointerdown: press,
+      pointerleave: leave,
+      focusin: enter,
+      focusout: exit,
+      keydown: key,
+    },
+    draw,
+  });
+  const drag = makeDrag(pull, release); // holds a cursor with { adds, figure }
   let cursor = null; // { chart, anchor, at, keys }: what is pointed at
-  let drag = null; // the same while the button is down, with { adds }
-  let stopWaiting = () => {};
-  let stopResizing = () => {};
-  let giveKeysBack = () => {};
 
-  const figures = () => [...(root?.querySelectorAll(".bqplot") ?? [])];
+  const figures = () => [...(view.root?.querySelectorAll(".bqplot") ?? [])];
   const range = ({ anchor, at }) => [Math.min(anchor, at), Math.max(anchor, at)];
-  const counts = (chart) => marks[chart]?.get("y") ?? [];
+  const counts = (chart) => view.marks[chart]?.get("y") ?? [];
   const number = (value) => value.toLocaleString("en-US");
 
   // A front end may keep its models to itself: then nothing is known of the counts.
-  const isKnown = (chart) => Boolean(marks[chart]);
+  const isKnown = (chart) => Boolean(view.marks[chart]);
 
   // How much is in some bars, in words; where a page's own numbers are not exact, Python sent them.
   function countText(chart, from, to = from) {
@@ -115,7 +125,7 @@ function render({ model, el }) {
     write(said, cursorText());
   }
 
-  const show = oncePerFrame(() => {
+  function draw() {
     const { name: text, titles } = model.get("layout_of");
     write(name, text);
     const alone = titles.length === 1 && !titles[0];
@@ -124,37 +134,10 @@ function render({ model, el }) {
     for (const [chart, figure] of figures().entries()) {
       const heading = figure.querySelector(".mainheading");
       if (titles[chart] && heading) write(heading, [titles[chart], totalText(chart)].filter(Boolean).join(" · "));
-      figure.setAttribute("role", "img");
-      figure.setAttribute("tabindex", "0");
-      const summed = summary(chart);
-      if (figure.getAttribute("aria-label") !== summed) figure.setAttribute("aria-label", summed);
+      describe(figure, summary(chart));
     }
     el.closest(".ktrace-histogram")?.classList.toggle("ktrace-pickable", model.get("layout_of").pickable);
     if (cursor) showCursor();
-  });
-
-  // The models of the bars come and go with the keys of the histogram.
-  let listening = 0;
-  async function listen() {
-    const turn = ++listening;
-    const { bars } = model.get("layout_of");
-    const found = await marksOf(model, bars);
-    if (turn !== listening) return;
-    marks.forEach((mark) => mark?.off("change:y", show));
-    marks = found;
-    marks.forEach((mark) => mark?.on("change:y", show));
-    stopWaiting();
-    stopWaiting = whenDrawn(el, ".ktrace-histogram", bars.length, (view) => {
-      if (!root) {
-        root = view;
-        giveKeysBack = ownKeys(root);
-        for (const [kind, act] of listeners) root.addEventListener(kind, act);
-      }
-      stopResizing();
-      stopResizing = whenResized(root, show);
-      show();
-    });
-    show();
   }
 
   // --- picking ---
@@ -203,7 +186,7 @@ function render({ model, el }) {
   }
 
   function point(event) {
-    if (drag) return;
+    if (drag.held) return;
     const found = under(event);
     if (!found && !cursor) return;
     // What the keyboard points at stays until the pointer points at something.
@@ -225,50 +208,44 @@ function render({ model, el }) {
     // Shift and a click would make JupyterLab select cells, or text.
     if (adds) event.preventDefault();
     figure.focus({ preventScroll: true });
-    drag = { ...found, adds, figure };
+    drag.begin({ ...found, adds, figure });
     cursor = found;
     showCursor();
-    document.addEventListener("pointermove", pull);
-    document.addEventListener("pointerup", release);
-    document.addEventListener("pointercancel", stop);
   }
 
   function pull(event) {
-    if (!drag) return;
+    const { held } = drag;
+    if (!held) return;
     const bars = model.get("layout_of").labels.length;
-    const across = shareAt(drag.figure, event, { clamp: true });
+    const across = shareAt(held.figure, event, { clamp: true });
     if (across === null) return;
-    drag.at = Math.min(bars - 1, Math.floor(across * bars));
-    cursor = { chart: drag.chart, anchor: drag.anchor, at: drag.at, keys: false };
+    held.at = Math.min(bars - 1, Math.floor(across * bars));
+    cursor = { chart: held.chart, anchor: held.anchor, at: held.at, keys: false };
     showCursor();
   }
 
   function release(event) {
     pull(event);
-    if (drag) pick(drag, drag.adds);
-    if (drag) cursor = { chart: drag.chart, anchor: drag.at, at: drag.at, keys: true };
-    stop();
+    const { held } = drag;
+    if (held) {
+      pick(held, held.adds);
+      cursor = { chart: held.chart, anchor: held.at, at: held.at, keys: true };
+    }
+    drag.end();
     showCursor();
   }
 
-  function stop() {
-    drag = null;
-    document.removeEventListener("pointermove", pull);
-    document.removeEventListener("pointerup", release);
-    document.removeEventListener("pointercancel", stop);
-  }
-
-  const leave = () => {
-    if (drag || cursor?.keys) return;
+  function leave() {
+    if (drag.held || cursor?.keys) return;
     cursor = null;
     showCursor();
-  };
+  }
 
   // --- keyboard ---
 
   function enter({ target }) {
     const chart = figures().indexOf(target);
-    if (chart < 0 || drag) return;
+    if (chart < 0 || drag.held) return;
     if (cursor?.chart !== chart) {
       const values = [...counts(chart)];
       const at = Math.max(0, values.indexOf(Math.max(...values)));
@@ -279,7 +256,7 @@ function render({ model, el }) {
   }
 
   function exit({ target, relatedTarget }) {
-    if (figures().indexOf(target) < 0 || figures().includes(relatedTarget) || drag) return;
+    if (figures().indexOf(target) < 0 || figures().includes(relatedTarget) || drag.held) return;
     cursor = null;
     showCursor();
     write(told, "");
@@ -305,31 +282,9 @@ function render({ model, el }) {
     write(told, cursorText());
   }
 
-  const listeners = [
-    ["pointermove", point],
-    ["pointerdown", press],
-    ["pointerleave", leave],
-    ["focusin", enter],
-    ["focusout", exit],
-    ["keydown", key],
-  ];
-
-  model.on("change:layout_of", listen);
-  model.on("change:exact", show);
-  model.on("change:picked", show);
-  void listen();
   return () => {
-    listening = -1;
-    stopWaiting();
-    stopResizing();
-    giveKeysBack();
-    show.cancel();
-    stop();
-    model.off("change:layout_of", listen);
-    model.off("change:exact", show);
-    model.off("change:picked", show);
-    marks.forEach((mark) => mark?.off("change:y", show));
-    for (const [kind, act] of listeners) root?.removeEventListener(kind, act);
+    view.stop();
+    drag.end();
   };
 }
 

@@ -1,4 +1,5 @@
-// Pointing into the figures of bqplot: where in the plot, and a mark laid over it.
+// Pointing into the figures of bqplot: where in the plot, a drag along it, a mark laid over it;
+// and how a heading comes to the figures that are drawn below it.
 //
 // Places are shares of the plot's width, which hold however the page is zoomed.
 
@@ -72,6 +73,32 @@ function oncePerFrame(show) {
   return ask;
 }
 
+// Listens to several kinds of events; returns what ends it.
+function listenTo(node, listeners) {
+  const all = Object.entries(listeners);
+  for (const [kind, act] of all) node.addEventListener(kind, act);
+  return () => {
+    for (const [kind, act] of all) node.removeEventListener(kind, act);
+  };
+}
+
+// Holds what is dragged until the button is let go, wherever the pointer goes meanwhile.
+function makeDrag(pull, release) {
+  let stopListening = () => {};
+  const drag = {
+    held: null,
+    begin(held) {
+      drag.held = held;
+      stopListening = listenTo(document, { pointermove: pull, pointerup: release, pointercancel: drag.end });
+    },
+    end() {
+      drag.held = null;
+      stopListening();
+    },
+  };
+  return drag;
+}
+
 // Calls ready() when the figures of a view are drawn: they come after its heading.
 function whenDrawn(el, selector, count, ready) {
   let alive = true;
@@ -87,6 +114,64 @@ function whenDrawn(el, selector, count, ready) {
   return () => {
     alive = false;
   };
+}
+
+// The view with its figures (root, null until they are drawn) and bqplot's models of their marks,
+// which come and go with the layout. What is wanted of a layout: ids of marks, count of figures.
+function followFigures(model, el, { selector, wanted, traits, listeners, draw }) {
+  const show = oncePerFrame(draw);
+  const view = { root: null, marks: [], stop };
+  let stopWaiting = () => {};
+  let stopResizing = () => {};
+  let stopListening = () => {};
+  let giveKeysBack = () => {};
+
+  let listening = 0;
+  async function listen() {
+    const turn = ++listening;
+    const { ids, count } = wanted(model.get("layout_of"));
+    const found = await marksOf(model, ids);
+    if (turn !== listening) return;
+    view.marks.forEach((mark) => mark?.off("change:y", show));
+    view.marks = found;
+    view.marks.forEach((mark) => mark?.on("change:y", show));
+    stopWaiting();
+    stopWaiting = whenDrawn(el, selector, count, (root) => {
+      if (!view.root) {
+        view.root = root;
+        giveKeysBack = ownKeys(root);
+        stopListening = listenTo(root, listeners);
+      }
+      stopResizing();
+      stopResizing = whenResized(view.root, show);
+      show();
+    });
+    show();
+  }
+
+  function stop() {
+    listening = -1;
+    stopWaiting();
+    stopResizing();
+    stopListening();
+    giveKeysBack();
+    show.cancel();
+    model.off("change:layout_of", listen);
+    for (const trait of traits) model.off(`change:${trait}`, show);
+    view.marks.forEach((mark) => mark?.off("change:y", show));
+  }
+
+  model.on("change:layout_of", listen);
+  for (const trait of traits) model.on(`change:${trait}`, show);
+  void listen();
+  return view;
+}
+
+// A figure for who cannot see it, and for the keyboard.
+function describe(figure, summary) {
+  figure.setAttribute("role", "img");
+  figure.setAttribute("tabindex", "0");
+  if (figure.getAttribute("aria-label") !== summary) figure.setAttribute("aria-label", summary);
 }
 
 function part(parent, tag, name) {

@@ -17,17 +17,28 @@ function render({ model, el }) {
   const spoken = part(el, "div", "ktrace-spoken");
   spoken.setAttribute("role", "status");
 
-  let root = null; // the view with its figure
-  let [lines, bands] = [null, null]; // bqplot's models
+  // Its marks are the lines and, if there are any, the bands.
+  const view = followFigures(model, el, {
+    selector: ".ktrace-series",
+    wanted: ({ lines, bands, titles }) => ({ ids: [lines, bands].filter(Boolean), count: titles.length ? 1 : 0 }),
+    traits: ["latest", "picked", "window"],
+    listeners: {
+      pointermove: point,
+      pointerdown: press,
+      pointerleave: leave,
+      dblclick: twice,
+      focusout: exit,
+      keydown: key,
+    },
+    draw,
+  });
+  const drag = makeDrag(pull, release); // holds { from, to, adds, moved, x }: seconds, and where it began
   let cursor = null; // { at, anchor, keys }: moments by their number
-  let drag = null; // { from, to, adds, moved }: seconds
-  let stopWaiting = () => {};
-  let stopResizing = () => {};
-  let giveKeysBack = () => {};
 
   const layout = () => model.get("layout_of");
-  const figure = () => root?.querySelector(".bqplot") ?? null;
-  const moments = () => lines?.get("x") ?? [];
+  const figure = () => view.root?.querySelector(".bqplot") ?? null;
+  const lines = () => view.marks[0];
+  const moments = () => lines()?.get("x") ?? [];
   const share = (at) => (at - layout().span[0]) / (layout().span[1] - layout().span[0]);
   const moment = (share_) => layout().span[0] + share_ * (layout().span[1] - layout().span[0]);
   const secondsText = (at) => `${Number(at.toPrecision(6))} s`;
@@ -60,7 +71,7 @@ function render({ model, el }) {
   function showLegend() {
     const { titles, pickable } = layout();
     while (legend.children.length > titles.length) legend.lastChild.remove();
-    const values = rows(lines);
+    const values = rows(lines());
     titles.forEach((name, number) => {
       const button = legend.children[number] ?? entry(number);
       write(button.querySelector(".ktrace-entry-name"), name);
@@ -80,9 +91,9 @@ function render({ model, el }) {
     const { name, titles, bands: banded } = layout();
     const at = moments();
     // A front end may keep its models to itself: then nothing is known of the numbers.
-    if (!lines) return name || "series";
+    if (!lines()) return name || "series";
     if (!at.length) return `${name || "series"}: nothing measured yet`;
-    const [means, ends] = [rows(lines), banded ? rows(bands) : []];
+    const [means, ends] = [rows(lines()), banded ? rows(view.marks[1]) : []];
     const said = titles.map((line_, number) => {
       const [high, low] = banded ? [ends[2 * number], ends[2 * number + 1]] : [means[number], means[number]];
       const known = (values) => [...(values ?? [])].filter(Number.isFinite);
@@ -100,7 +111,8 @@ function render({ model, el }) {
   function showOver() {
     const plot = figure();
     if (!plot) return;
-    const window_ = drag?.moved ? [Math.min(drag.from, drag.to), Math.max(drag.from, drag.to)] : model.get("window");
+    const { held } = drag;
+    const window_ = held?.moved ? [Math.min(held.from, held.to), Math.max(held.from, held.to)] : model.get("window");
     if (window_.length) {
       const [from, to] = window_.map((at) => Math.min(1, Math.max(0, share(at))));
       layOver(plot, "ktrace-window", from, to);
@@ -112,48 +124,20 @@ function render({ model, el }) {
       layOver(plot, "ktrace-over", share(Math.min(at, other)) - half, share(Math.max(at, other)) + half);
     } else takeOff(plot, "ktrace-over");
     let text = "";
-    if (drag?.moved) text = `${secondsText(window_[0])} to ${secondsText(window_[1])}`;
+    if (held?.moved) text = `${secondsText(window_[0])} to ${secondsText(window_[1])}`;
     else if (at !== undefined && at !== null) text = secondsText(at);
     else if (window_.length) text = `window ${secondsText(window_[0])} to ${secondsText(window_[1])}`;
     write(pointed, text);
   }
 
-  const show = oncePerFrame(() => {
+  function draw() {
     write(title, layout().name);
     title.hidden = !layout().name;
     showLegend();
     const plot = figure();
-    if (plot) {
-      plot.setAttribute("role", "img");
-      plot.setAttribute("tabindex", "0");
-      const summed = summary();
-      if (plot.getAttribute("aria-label") !== summed) plot.setAttribute("aria-label", summed);
-    }
-    root?.classList.toggle("ktrace-windowed", layout().windowed);
+    if (plot) describe(plot, summary());
+    view.root?.classList.toggle("ktrace-windowed", layout().windowed);
     showOver();
-  });
-
-  let listening = 0;
-  async function listen() {
-    const turn = ++listening;
-    const ids = [layout().lines, layout().bands].filter(Boolean);
-    const found = await marksOf(model, ids);
-    if (turn !== listening) return;
-    lines?.off("change:y", show);
-    [lines, bands] = [found[0], found[1] ?? null];
-    lines?.on("change:y", show);
-    stopWaiting();
-    stopWaiting = whenDrawn(el, ".ktrace-series", layout().titles.length ? 1 : 0, (view) => {
-      if (!root) {
-        root = view;
-        giveKeysBack = ownKeys(root);
-        for (const [kind, act] of listeners) root.addEventListener(kind, act);
-      }
-      stopResizing();
-      stopResizing = whenResized(root, show);
-      show();
-    });
-    show();
   }
 
   // --- picking ---
@@ -189,7 +173,7 @@ function render({ model, el }) {
   // The line that is nearest to a pointer, if any is near.
   function lineUnder(event) {
     const box = plotOf(figure())?.getBoundingClientRect();
-    const scale = lines && figure() ? figure().querySelectorAll(".curve > .line") : [];
+    const scale = lines() && figure() ? figure().querySelectorAll(".curve > .line") : [];
     let [best, least] = [-1, NEAR_PX];
     if (!box) return best;
     const plot = plotOf(figure());
@@ -210,7 +194,7 @@ function render({ model, el }) {
   }
 
   function point(event) {
-    if (drag) return;
+    if (drag.held) return;
     const plot = figure();
     const across = plot && plot.contains(event.target) ? shareAt(plot, event) : null;
     if (across === null && (!cursor || cursor.keys)) return;
@@ -228,24 +212,22 @@ function render({ model, el }) {
     const adds = event.shiftKey || event.ctrlKey || event.metaKey;
     if (adds) event.preventDefault();
     plot.focus({ preventScroll: true });
-    drag = { from: moment(across), to: moment(across), adds, moved: false, x: event.clientX };
-    document.addEventListener("pointermove", pull);
-    document.addEventListener("pointerup", release);
-    document.addEventListener("pointercancel", stop);
+    drag.begin({ from: moment(across), to: moment(across), adds, moved: false, x: event.clientX });
   }
 
   function pull(event) {
     const across = shareAt(figure(), event, { clamp: true });
-    if (!drag || across === null) return;
-    drag.moved ||= Math.abs(event.clientX - drag.x) > 4 && layout().windowed;
-    drag.to = moment(across);
-    if (drag.moved) showOver();
+    const { held } = drag;
+    if (!held || across === null) return;
+    held.moved ||= Math.abs(event.clientX - held.x) > 4 && layout().windowed;
+    held.to = moment(across);
+    if (held.moved) showOver();
   }
 
   function release(event) {
     pull(event);
-    const done = drag;
-    stop();
+    const done = drag.held;
+    drag.end();
     if (done?.moved && done.from !== done.to)
       setWindow([Math.min(done.from, done.to), Math.max(done.from, done.to)]);
     else if (done) {
@@ -256,28 +238,21 @@ function render({ model, el }) {
     showOver();
   }
 
-  function stop() {
-    drag = null;
-    document.removeEventListener("pointermove", pull);
-    document.removeEventListener("pointerup", release);
-    document.removeEventListener("pointercancel", stop);
-  }
-
   function leave() {
-    if (drag || cursor?.keys) return;
+    if (drag.held || cursor?.keys) return;
     cursor = null;
     showLegend();
     showOver();
   }
 
-  const twice = (event) => {
+  function twice(event) {
     if (figure()?.contains(event.target) && model.get("window").length) setWindow(null);
-  };
+  }
 
   // --- keyboard ---
 
   function exit({ target }) {
-    if (target !== figure() || drag) return;
+    if (target !== figure() || drag.held) return;
     cursor = null;
     showLegend();
     showOver();
@@ -311,35 +286,14 @@ function render({ model, el }) {
     showLegend();
     showOver();
     if (!cursor) return;
-    const values = rows(lines);
+    const values = rows(lines());
     const said = layout().titles.map((name, number) => `${name} ${valueText(values[number]?.[cursor.at] ?? NaN, number)}`);
     write(spoken, `${secondsText(moments()[cursor.at])}: ${said.join(", ")}`);
   }
 
-  const listeners = [
-    ["pointermove", point],
-    ["pointerdown", press],
-    ["pointerleave", leave],
-    ["dblclick", twice],
-    ["focusout", exit],
-    ["keydown", key],
-  ];
-
-  const traits = ["change:latest", "change:picked", "change:window"];
-  model.on("change:layout_of", listen);
-  traits.forEach((trait) => model.on(trait, show));
-  void listen();
   return () => {
-    listening = -1;
-    stopWaiting();
-    stopResizing();
-    giveKeysBack();
-    show.cancel();
-    stop();
-    model.off("change:layout_of", listen);
-    traits.forEach((trait) => model.off(trait, show));
-    lines?.off("change:y", show);
-    for (const [kind, act] of listeners) root?.removeEventListener(kind, act);
+    view.stop();
+    drag.end();
   };
 }
 
