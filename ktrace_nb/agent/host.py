@@ -19,6 +19,7 @@ from termios import TIOCSWINSZ
 from typing import Any, Callable
 
 from ktrace_nb.agent.errors import AgentError
+from ktrace_nb.agent.files import read_files
 from ktrace_nb.agent.mounts import DEBUGFS, TRACEFS
 from ktrace_nb.agent.threads import threads
 from ktrace_nb.wire.frames import PROTOCOL_VERSION, Message
@@ -213,6 +214,7 @@ OPERATIONS: dict[str, Callable[[Message], Answer]] = {
     "get": get_file,
     "set_clock": set_clock,
     "threads": lambda _: ({}, threads()),
+    "files": lambda message: read_files([str(path) for path in message.head["paths"]]),
 }
 
 
