@@ -1,6 +1,7 @@
 """``ktrace-nb``: the magics' work from a command line, for scripts, tests and servers.
 
-Exit status: 0 done, 1 the cell, its workload or the target failed, 2 usage.
+Exit status: 0 done, 1 the cell, its workload or the target failed, 2 usage; of ``kstat`` those of
+kstat(8).
 """
 
 from __future__ import annotations
@@ -50,8 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the line; a script's arguments may also stand behind options."""
+    line = sys.argv[1:] if argv is None else list(argv)
+    if line[:1] == ["kstat"]:
+        # It reads its words as kstat(8) does, which argparse cannot.
+        return argparse.Namespace(run=_kstat, words=line[1:])
+    if line[:1] == ["iostat"]:
+        return argparse.Namespace(run=_iostat, words=line[1:])
     parser = _parser()
-    args, rest = parser.parse_known_args(argv)
+    args, rest = parser.parse_known_args(line)
     if rest and not (hasattr(args, "arguments") and not any(word.startswith("-") for word in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if "code" in args:
@@ -97,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="the findings as JSON on stdout")
     _add(check, [SHOW_ARGUMENT])
     check.set_defaults(run=_check)
+
+    commands.add_parser("kstat", add_help=False, help="print statistics of a kernel, as kstat(8) does")
+
+    commands.add_parser("iostat", add_help=False, help="print what disks do, as iostat(8) does")
 
     doctor = commands.add_parser("doctor", help="say what works here and what mends what does not")
     doctor.set_defaults(run=_doctor)
@@ -297,6 +308,18 @@ def _try_stages(args: argparse.Namespace, findings: dict[str, Any], progress: An
         sys.stdout.write(show(args.show, built, facts.btf))
     if args.stage != "compile":
         engine.trial(target, built, attach=args.stage == "attach")
+
+
+def _kstat(args: argparse.Namespace) -> int:
+    from ktrace_nb.kstat.command import main as kstat
+
+    return kstat(args.words)
+
+
+def _iostat(args: argparse.Namespace) -> int:
+    from ktrace_nb.kstat.iostat import main as iostat
+
+    return iostat(args.words)
 
 
 def _doctor(_: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 * KTraceError
   * OptionError          an option or argument does not make sense
+    + PatternError       a pattern for kstats is no regular expression; carries a place in it
   * CellError            the cell's text is wrong; carries a place in it
     + CompileError       clang refused the C; one problem per diagnostic
     + ProbeNotFoundError no such probe point on this kernel
@@ -12,6 +13,7 @@
     + AgentGoneError     the agent died or the channel closed
     + RemoteError        the agent could not do what was asked
   * StreamError          what came from the target is not what was agreed on
+  * KstatError           a kstat refuses what was asked of it; carries an ``errno``
   * MissingError         something this machine lacks, and the command that mends it
 
 Catch :class:`KTraceError` to handle anything this package raises on purpose;

@@ -38,6 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"compiler", "controls", "governor", "kernel", "results", "starting", "stream", "targets", "wire"},
     "comparison": EVERYONE | {"results", "stream"},
     "engine": {"*"},
+    "kstat": EVERYONE
+    | {"engine", "ir", "kernel", "progress", "session", "starting", "stream", "targets", "wire"},
     "widgets": EVERYONE | {"stream"},
     "magics": {"*"},
 }
@@ -54,10 +56,12 @@ OWNERS = {
         "ktrace_nb/snapshots.py",
         "ktrace_nb/export.py",
         "ktrace_nb/comparison.py",
+        "ktrace_nb/kstat",
         "magics",
         "widgets",
     },
-    "numpy": {"ktrace_nb/stream", "ktrace_nb/comparison.py", "magics", "widgets"},
+    "numpy": {"ktrace_nb/stream", "ktrace_nb/comparison.py", "ktrace_nb/kstat", "magics", "widgets"},
+    "prometheus_client": {"ktrace_nb/kstat/prometheus.py"},
     "pyarrow": {"ktrace_nb/stream", "ktrace_nb/results.py", "widgets"},
     "tqdm": {"ktrace_nb/progress.py"},
 }

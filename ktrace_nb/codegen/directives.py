@@ -17,6 +17,9 @@ from ktrace_nb.diagnostics import Problem
 from ktrace_nb.kernel.btf import Btf
 from ktrace_nb.source import Source
 
+LIBRARY = frozenset(("ktrace_nb/riemann.h",))
+"""Headers of ours that a cell may include."""
+
 # Carried by libbcc.
 _BCC_HEADERS = frozenset(("bcc/proto.h", "bcc/helpers.h", "bcc/bpf.h", "stdarg.h"))
 
@@ -82,7 +85,7 @@ def check_includes(text: CText, source: Source) -> Iterator[Problem]:
     """Headers that cannot be served, each an error with its place."""
     for mention in text.includes:
         name = mention.name
-        if name in _BCC_HEADERS or stub_path(name):
+        if name in _BCC_HEADERS or name in LIBRARY or stub_path(name):
             continue
         if name.startswith("bpf/"):
             message = f"header {name!r} belongs to libbpf, not to bcc"

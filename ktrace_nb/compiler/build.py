@@ -7,11 +7,12 @@ recorder cannot know: which kind each program is, and where it goes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
 
+from ktrace_nb.codegen.directives import LIBRARY
 from ktrace_nb.codegen.header_types import Provided
 from ktrace_nb.codegen.headers import HeaderTree, bcc_names, header_tree, tracepoints_named
 from ktrace_nb.compiler.cache import CompileCache
@@ -70,8 +71,17 @@ class Built:
 
 @cache
 def _own_headers() -> dict[str, str]:
+    return _headers_of(f"ktrace_nb/{name}" for name in _OWN_HEADERS)
+
+
+def _library(program: Program) -> dict[str, str]:
+    """Those of our headers that the cell asks for."""
+    return _headers_of(name for name in sorted(LIBRARY) if name in program.source.text)
+
+
+def _headers_of(names: Iterable[str]) -> dict[str, str]:
     folder = resources.files("ktrace_nb.codegen")
-    return {f"include/ktrace_nb/{name}": (folder / name).read_text(encoding="utf-8") for name in _OWN_HEADERS}
+    return {f"include/{n}": (folder / n.partition("/")[2]).read_text(encoding="utf-8") for n in names}
 
 
 @cache
@@ -116,7 +126,7 @@ def build(
     unit = _Unit(
         program,
         facts,
-        {**tree.files, **_own_headers()},
+        {**tree.files, **_own_headers(), **_library(program)},
         (*CFLAGS, *_ledger_flags(program), *tree.cflags, *own, *cflags),
     )
     result, cached = _cached(unit, worker, cache)
