@@ -16,6 +16,7 @@ def load(shell: InteractiveShell) -> None:
     from ktrace_nb.magics.bodiless import register as register_bodiless
     from ktrace_nb.magics.cell import KTraceMagics
     from ktrace_nb.magics.completion import register
+    from ktrace_nb.magics.health import HealthMagics
     from ktrace_nb.magics.iostat import IostatMagics
     from ktrace_nb.magics.kstat import KstatMagics
     from ktrace_nb.magics.snapshot_picture import snapshot_picture
@@ -23,7 +24,7 @@ def load(shell: InteractiveShell) -> None:
     from ktrace_nb.session import Session
     from ktrace_nb.snapshots import Snapshot
 
-    shell.register_magics(KTraceMagics, KstatMagics, IostatMagics)
+    shell.register_magics(KTraceMagics, KstatMagics, IostatMagics, HealthMagics)
     register(shell)
     register_bodiless(shell)
     assert shell.display_formatter is not None

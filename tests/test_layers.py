@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": {"*"},
     "kstat": EVERYONE
     | {"engine", "ir", "kernel", "progress", "session", "starting", "stream", "targets", "wire"},
+    "health": EVERYONE | {"engine", "governor", "kernel", "kstat", "session", "targets", "wire"},
     "widgets": EVERYONE | {"stream"},
     "magics": {"*"},
 }
@@ -57,6 +58,7 @@ OWNERS = {
         "ktrace_nb/export.py",
         "ktrace_nb/comparison.py",
         "ktrace_nb/kstat",
+        "ktrace_nb/health",
         "magics",
         "widgets",
     },

@@ -11,6 +11,7 @@ if __name__ != "ktrace_nb.widgets":
     raise ImportError(f"import ktrace_nb.widgets, not {__name__}")
 
 from ktrace_nb.widgets.alone import FrameView
+from ktrace_nb.widgets.board_picture import health_svg
 from ktrace_nb.widgets.callgraph import CallGraphView, callgraph
 from ktrace_nb.widgets.callgraph_picture import callgraph_svg, callgraph_text
 from ktrace_nb.widgets.calltree import flame_tree
@@ -23,7 +24,7 @@ from ktrace_nb.widgets.graph import call_graph
 from ktrace_nb.widgets.heatmap_picture import heatmap_svg
 from ktrace_nb.widgets.indent import IndentView, indent, selected_rows
 from ktrace_nb.widgets.panel import Panel
-from ktrace_nb.widgets.plain import heatmap, histogram, series, states, table, timeline
+from ktrace_nb.widgets.plain import health_board, heatmap, histogram, series, states, table, timeline
 from ktrace_nb.widgets.series_still import series_svg
 from ktrace_nb.widgets.source import PanelSource, PanelStatus, ViewData
 from ktrace_nb.widgets.states_picture import states_svg
@@ -52,6 +53,8 @@ __all__ = [
     "flame_svg",
     "flame_text",
     "flame_tree",
+    "health_board",
+    "health_svg",
     "heatmap",
     "heatmap_svg",
     "histogram",

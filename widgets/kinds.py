@@ -11,6 +11,8 @@ from typing import Protocol
 
 from ktrace_nb.stream.calls.feed import Feed
 from ktrace_nb.stream.text import printable
+from ktrace_nb.widgets.board import BoardView
+from ktrace_nb.widgets.board_picture import board_html, board_text
 from ktrace_nb.widgets.callgraph import CallGraphView
 from ktrace_nb.widgets.callgraph_picture import callgraph_html, callgraph_text
 from ktrace_nb.widgets.console import TextView, console_html, console_text
@@ -91,6 +93,7 @@ LOOKS: Mapping[Kind, Looks] = {
     "states": Looks(
         lambda view, host: StatesView(view, host.changed, host.running), states_html, states_text
     ),
+    "health": Looks(lambda view, host: BoardView(view, host.changed), board_html, board_text),
     "text": Looks(lambda view, host: TextView(view, host.changed), console_html, console_text),
     "indent": Looks(
         lambda view, host: IndentView(view, host.changed),

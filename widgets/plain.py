@@ -12,6 +12,7 @@ from typing import Literal
 import pandas as pd
 
 from ktrace_nb.widgets.alone import FrameView
+from ktrace_nb.widgets.board_alone import HealthBoard
 
 
 def histogram(
@@ -129,3 +130,20 @@ def states(frame: pd.DataFrame, *, title: str = "", machine: str = "", big: bool
         ValueError: A column is missing, or there is no such machine.
     """
     return FrameView(frame, "states", title=title, options={"machine": machine} if machine else {}, big=big)
+
+
+def health_board(frame: pd.DataFrame, *, title: str = "", big: bool = False) -> FrameView:
+    """Show a kernel's health: a lamp for each piece, its level in its band, rate, drift and last minutes.
+
+    Args:
+        frame: As :meth:`ktrace_nb.health.Watch.frame` gives it: indexed by ``name`` and ``part``
+            (empty for the piece as a whole, whose parts are folded under it), ``level``,
+            ``drift``, ``rate``, ``state`` and the other columns there. The line of the last three
+            minutes is of the frames given to ``update`` before.
+        title: A heading.
+        big: Whether it is to be read from the last row of a lecture hall.
+
+    Raises:
+        ValueError: A column or a level of the index is missing.
+    """
+    return HealthBoard(frame, title=title, big=big)

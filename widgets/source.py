@@ -27,6 +27,7 @@ Kind: TypeAlias = Literal[
     "series",
     "timeline",
     "states",
+    "health",
     "text",
     "indent",
     "flame",
@@ -105,7 +106,7 @@ class ViewData:
     frame: pd.DataFrame
     """What it holds depends on the kind; each says so where its plain function is:
     :func:`ktrace_nb.widgets.histogram`, ``heatmap``, ``table``, ``series``, ``timeline``,
-    ``states``, ``flame``, ``callgraph``. For ``"text"`` one column ``text`` with a row
+    ``states``, ``health_board``, ``flame``, ``callgraph``. For ``"text"`` one column ``text`` with a row
     per line, indexed by the line's number counted from the start of the trace
     (ascending; the oldest lines may be missing); for ``"indent"`` any frame, as only
     ``feed`` is drawn."""
