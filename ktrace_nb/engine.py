@@ -164,7 +164,7 @@ SUFFIXES = {".c": "c", ".stp": "stap"}
 
 _worker = CompilerWorker()
 _cache = CompileCache()
-_facts: dict[str, KernelFacts] = {}
+_facts: dict[str, tuple[KernelFacts, Target]] = {}
 _lock = threading.Lock()
 
 
@@ -186,22 +186,23 @@ def facts_of(target: Target) -> KernelFacts:
         modules = ""  # a kernel without modules
     key = f"{target.name} {build_id} {hello.cpus_possible} {modules}"
     with _lock:
-        known = _facts.get(key)
+        known, _ = _facts.get(key, (None, None))
         if known is None:
-            known = _facts[key] = KernelFacts(
+            known = KernelFacts(
                 target,
                 release=f"{hello.kernel} {hello.version}",
                 machine=hello.machine,
                 cpus=hello.cpus_possible,
             )
         known.source = target
+        _facts[key] = known, target
         return known
 
 
 def known_facts() -> list[KernelFacts]:
-    """The kernels met so far."""
+    """The kernels met so far that can still be asked."""
     with _lock:
-        return list(_facts.values())
+        return [facts for facts, target in _facts.values() if target.connection.alive]
 
 
 def lower(source: Source, options: Options, *, progress: Progress = silent) -> Program:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from ktrace_nb import engine
 from ktrace_nb.errors import OptionError
 from ktrace_nb.magics.probes import probes_table
+from tests.kstat.kit import here
 from tests.lang.stap.point_kernel import FACTS
 from tests.magics.conftest import Shell
 
@@ -34,6 +38,14 @@ def test_help_is_there_without_any_kernel(shell: Shell) -> None:
     said = shell.run("%ktrace help thread_indent_depth")
     assert said.startswith("function thread_indent_depth(delta: long): long\n  How deep the thread is.\n")
     assert "nothing is known of 'nonsense'" in shell.run("%ktrace help nonsense")
+
+
+def test_help_is_there_when_the_kernel_has_gone(shell: Shell, tmp_path: Path) -> None:
+    with here(tmp_path) as target:
+        facts = engine.facts_of(target)
+        assert facts in engine.known_facts()
+    assert facts not in engine.known_facts()
+    assert shell.run("%ktrace help thread_indent_depth").startswith("function thread_indent_depth(")
 
 
 @pytest.mark.parametrize(
