@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ktrace_nb.health.model import Account, Change, Piece
-from ktrace_nb.health.parsing import in_flight
+from ktrace_nb.health.parsing import in_flight, sum_of_files
 
 _INFLIGHT = "/sys/block/*/inflight"
+_TAGS = "/sys/block/*/mq/*/nr_tags"
 
 # Only requests that are accounted for have a partition. Source: Linux block/blk-mq.c,
 # blk_account_io_start(), blk_mq_check_in_flight().
@@ -31,6 +32,9 @@ BLOCK = Piece(
         ),
     ),
     account=Account(files=(_INFLIGHT,), parse=in_flight(_INFLIGHT)),
+    least=0,
+    # A request that a disk is given has one of its tags. Source: Linux block/blk-mq-sysfs.c.
+    ceiling=Account(files=(_TAGS,), parse=sum_of_files(_TAGS)),
     note="given to a disk and not done, all disks together; bio-based ones have no requests",
 )
 

@@ -74,6 +74,9 @@ DIRTY = Piece(
     account=Account(
         files=(_VMSTAT,), parse=line(_VMSTAT, "nr_dirty"), refresh=("/proc/sys/vm/stat_refresh",)
     ),
+    least=0,
+    # From here on who writes has to wait. Source: Linux mm/page-writeback.c, balance_dirty_pages().
+    ceiling=Account(files=(_VMSTAT,), parse=line(_VMSTAT, "nr_dirty_threshold")),
     constants=_folio,
 )
 

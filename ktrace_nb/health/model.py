@@ -105,6 +105,9 @@ class Piece:
     most: float | None = None
     """Above this neither."""
 
+    ceiling: Account | None = None
+    """Where the kernel tells ``most``, if that is None; it is read once, when watching begins."""
+
     rows: Rows = _whole
     constants: Constants = _nothing
     note: str = ""

@@ -62,6 +62,7 @@ SKB = Piece(
     title="network buffers",
     unit="objects",
     kind="level",
+    least=0,
     changes=(
         Change(
             points=("raw_tracepoint:kmem_cache_alloc",), row=_row("ctx->args[2]"), given="ctx->args[1] != 0"

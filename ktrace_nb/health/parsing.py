@@ -91,6 +91,22 @@ def in_flight(pattern: str) -> Parse:
     return parse
 
 
+def sum_of_files(pattern: str) -> Parse:
+    """The sum of files that hold one number each.
+
+    Raises:
+        StreamError: There are none.
+    """
+
+    def parse(files: Snapshot) -> Mapping[str, int]:
+        texts = files.matching(pattern).values()
+        if not texts:
+            raise StreamError(f"the kernel has no {pattern}")
+        return {TOTAL: sum(map(int, texts))}
+
+    return parse
+
+
 def mib(files: Snapshot, path: str, group: str) -> Mapping[str, int]:
     """A group of ``/proc/net/snmp`` or ``netstat``: a line of names, then one of numbers.
 

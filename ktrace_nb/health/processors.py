@@ -126,6 +126,7 @@ RUNNABLE = Piece(
     kind="level",
     changes=(Change(points=("raw_tracepoint:sched_update_nr_running_tp",), by="(s32)ctx->args[1]"),),
     account=Account(files=(_STAT,), parse=line(_STAT, "procs_running")),
+    least=0,
     note="running or waiting for a CPU; who reads the number is one of them",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from ktrace_nb.health.pieces import choose
 from ktrace_nb.health.program import MOVES, Placed, place, points, program
 from ktrace_nb.health.reading import Look, Reading, compare, together, total
 from ktrace_nb.kernel.facts import KernelFacts
-from ktrace_nb.kstat.files import Files
+from ktrace_nb.kstat.files import Files, Snapshot
 from ktrace_nb.source import Source
 from ktrace_nb.targets.base import Target, get_target
 
@@ -78,9 +79,10 @@ class Watch:
     def _place(
         self, target: Target, facts: KernelFacts, pieces: Sequence[Piece], needed: Container[str]
     ) -> Sequence[Placed]:
-        told = self._files.read(paths_of(pieces))
+        ceilings = [path for piece in pieces if piece.ceiling for path in piece.ceiling.files]
+        told = self._files.read([*paths_of(pieces), *ceilings])
         placed: list[Placed] = []
-        for piece in pieces:
+        for piece in (_bounded(piece, told) for piece in pieces):
             try:
                 rows = piece.rows(piece.account.parse(told))
                 constants = piece.constants(facts, lambda addresses: read_words(target, addresses))
@@ -219,6 +221,14 @@ def paths_of(pieces: Iterable[Piece]) -> list[str]:
     accounts = [piece.account for piece in pieces]
     first = [path for account in accounts for path in account.refresh]
     return [*dict.fromkeys([*first, *(path for account in accounts for path in account.files)])]
+
+
+def _bounded(piece: Piece, told: Snapshot) -> Piece:
+    """A piece with the upper end of its band that this kernel tells, if it does."""
+    if piece.most is None and piece.ceiling is not None:
+        with contextlib.suppress(StreamError):
+            return replace(piece, most=float(piece.ceiling.parse(told)[TOTAL]))
+    return piece
 
 
 def _row(piece: Piece, part: str, start: Look, last: Look, now: Look) -> Row:

@@ -8,7 +8,7 @@ from ktrace_nb.errors import StreamError
 from ktrace_nb.health.memory import PAGES
 from ktrace_nb.health.model import TOTAL
 from ktrace_nb.health.network import RETRANSMITS, SKB
-from ktrace_nb.health.parsing import in_flight, line, mib, per_cpu, slab_objects
+from ktrace_nb.health.parsing import in_flight, line, mib, per_cpu, slab_objects, sum_of_files
 from ktrace_nb.health.processors import CTXT, FORKS, INTERRUPTS, NMI, RUNNABLE, SOFTIRQS, VECTORS
 from ktrace_nb.kstat.files import Snapshot
 
@@ -125,3 +125,15 @@ def test_requests_of_all_disks_are_one_number() -> None:
         "/sys/block/vdb/inflight": "       1        0\n",
     }
     assert in_flight("/sys/block/*/inflight")(Snapshot(files=files)) == {TOTAL: 4}
+
+
+def test_numbers_in_files_of_their_own_are_added_up() -> None:
+    pattern = "/sys/block/*/mq/*/nr_tags"
+    files = {
+        "/sys/block/vda/mq/0/nr_tags": "256\n",
+        "/sys/block/vda/mq/1/nr_tags": "64\n",
+        "/sys/block/vda": "9",
+    }
+    assert sum_of_files(pattern)(Snapshot(files=files)) == {TOTAL: 320}
+    with pytest.raises(StreamError, match="the kernel has no /sys/block"):
+        sum_of_files(pattern)(Snapshot(files={}))

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ktrace_nb.errors import OptionError, ProbeNotFoundError
+from ktrace_nb.health.memory import DIRTY
 from ktrace_nb.health.model import Account, Change, Piece
 from ktrace_nb.health.parsing import line
 from ktrace_nb.health.pieces import PIECES
@@ -188,6 +189,18 @@ def test_a_lamp_goes_on_where_a_rate_leaves_its_band(guest: Guest, watching: Wat
     health = watching(replace(CTXT, most=0.5), replace(CTXT, name="quiet", least=1e9))
     guest.run("sleep 1")
     assert list(health.frame()["state"]) == ["high", "low"]
+
+
+def test_the_band_is_what_the_kernel_says_it_is(guest: Guest, watching: Watching) -> None:
+    frame = watching("dirty", "block", "ctxt", replace(DIRTY, name="mine", most=7.0)).frame()
+    tags = guest.run("cat /sys/block/*/mq/*/nr_tags").split()
+    threshold = guest.run("grep nr_dirty_threshold /proc/vmstat").split()[1]
+    assert row_of(frame, "block")["most"] == sum(map(int, tags))
+    # It is a share of the memory that could be dirty now.
+    assert row_of(frame, "dirty")["most"] == pytest.approx(int(threshold), rel=0.05)
+    assert row_of(frame, "mine")["most"] == 7
+    assert frame["most"].isna().tolist().count(True) == 1
+    assert (frame["state"] == "ok").all()
 
 
 def test_a_piece_of_ones_own_is_watched_like_any_other(guest: Guest, watching: Watching) -> None:
