@@ -134,7 +134,8 @@ class Header(anywidget.AnyWidget):
 
     def forget(self, closing: Iterable[Widget]) -> None:
         """Have the page keep nothing of widgets that are about to be closed."""
-        self.send({"closing": [widget.model_id for widget in closing if widget.model_id]})
+        # What is closed already has no comm, nor a page that knows it.
+        self.send({"closing": [widget.model_id for widget in closing if widget.comm is not None]})
 
     def tick(self, tick: Tick) -> None:
         """End an update; the page acknowledges everything sent so far unless the tick is quiet."""
