@@ -72,9 +72,11 @@ def lives(process: list[int] | None) -> TypeGuard[list[int]]:
 
 def end_cause(folder: Path) -> str | None:
     """Why a machine ended; None if it has not."""
-    if not folder.exists():
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except FileNotFoundError:  # whoever stopped it has cleared up
         return "the lab was stopped"
-    if EXIT not in (entry.name for entry in folder.iterdir()):
+    if EXIT not in names:
         processes = read_record(folder, PROCESSES)
         if not processes or lives(processes.get("qemu")):
             return None
