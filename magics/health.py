@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from ktrace_nb.errors import KTraceError
 from ktrace_nb.governor import EXPIRE_S
 from ktrace_nb.magics import sessions
 from ktrace_nb.magics.brief import brief_errors
-from ktrace_nb.magics.cell import KTraceMagics
+from ktrace_nb.magics.lines import settings_of, split
 from ktrace_nb.progress import bars
 from ktrace_nb.quantities import parse_duration
 from ktrace_nb.targets.base import get_target
@@ -57,8 +56,7 @@ class HealthMagics(Magics):
         """
         from ktrace_nb.health import choose, watch
 
-        assert self.shell is not None
-        settings: KTraceMagics = self.shell.magics_manager.registry["KTraceMagics"]
+        settings = settings_of(self)
         with brief_errors(enabled=settings.brief_errors):
             args = parse_line(line)
             seconds = None if args.duration is None else parse_duration(args.duration)
@@ -72,6 +70,7 @@ class HealthMagics(Magics):
             if seconds is not None:
                 session.limits = replace(session.limits, seconds=seconds)
             sessions.add(session, f"{args.variable}.session")
+            assert self.shell is not None
             self.shell.user_ns[args.variable] = watched
             for name, reason in watched.left_out.items():
                 print(f"{name} left out: {reason}")
@@ -88,10 +87,7 @@ def parse_line(line: str) -> argparse.Namespace:
     Raises:
         UsageError: Unknown options, quotes that do not close, no name of a variable.
     """
-    try:
-        words = shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"%health: {str(error).lower()} in {line!r}") from None
+    words = split(line, "health")
     parser = MagicArgumentParser("health")
     parser.add_argument("names", nargs="*", metavar="NAME", help="pieces to watch, globs too (default: all)")
     parser.add_argument("--for", dest="duration", metavar="DURATION", help="end after this long: 10s, 2m")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 
-from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ktrace_nb.kstat.iostat import HELP, parse, run
 from ktrace_nb.magics.brief import brief_errors
-from ktrace_nb.magics.cell import KTraceMagics
+from ktrace_nb.magics.lines import settings_of, split
 from ktrace_nb.progress import bars
 from ktrace_nb.targets.base import get_target
 
@@ -28,13 +26,9 @@ class IostatMagics(Magics):
         count go on until the cell is interrupted. :func:`ktrace_nb.kstat.io_account` and
         :func:`ktrace_nb.kstat.disk_rates.table` give the same as a frame.
         """
-        assert self.shell is not None
-        settings: KTraceMagics = self.shell.magics_manager.registry["KTraceMagics"]
+        settings = settings_of(self)
         with brief_errors(enabled=settings.brief_errors):
-            try:
-                request = parse(shlex.split(line))
-            except ValueError as error:
-                raise UsageError(f"%iostat: {str(error).lower()} in {line!r}") from None
+            request = parse(split(line, "iostat"))
             if request.help:
                 print(HELP, end="")
                 return

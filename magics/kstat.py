@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from ktrace_nb.errors import OptionError
 from ktrace_nb.kstat.request import HELP, Request, parse
 from ktrace_nb.magics.brief import brief_errors
-from ktrace_nb.magics.cell import KTraceMagics
+from ktrace_nb.magics.lines import settings_of, split
 from ktrace_nb.progress import bars
 from ktrace_nb.targets.base import get_target
 
@@ -39,12 +37,9 @@ class KstatMagics(Magics):
         False. ``--live`` gives a :class:`~ktrace_nb.magics.kstat_browser.KstatBrowser`: a table that
         is read anew every second, or every interval, while a page shows it.
         """
-        settings = _settings(self)
+        settings = settings_of(self)
         with brief_errors(enabled=settings.brief_errors):
-            try:
-                words = shlex.split(line)
-            except ValueError as error:
-                raise UsageError(f"%kstat: {str(error).lower()} in {line!r}") from None
+            words = split(line, "kstat")
             live = LIVE in words
             request = parse([word for word in words if word != LIVE])
             if request.help:
@@ -79,9 +74,3 @@ def _show(request: Request, name: str) -> Any:
     kstats = read(request.selection)
     tell_errors(kstats, request.selection, sys.stderr)
     return frame(request.selection.narrow(kstats))
-
-
-def _settings(magics: KstatMagics) -> KTraceMagics:
-    assert magics.shell is not None
-    registered: KTraceMagics = magics.shell.magics_manager.registry["KTraceMagics"]
-    return registered
